@@ -1,0 +1,17 @@
+"""What the tests share."""
+import os
+from pathlib import Path
+
+import pytest
+
+
+def data_folder(name):
+    """The folder `name` of the test data, as a Path; the test is skipped where it is absent.
+
+    The test data lies where MINICNN_TEST_DATA says, else in ../shared/data beside the repository.
+    """
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("MINICNN_TEST_DATA", beside)) / name
+    if not folder.is_dir():
+        pytest.skip(f"no test data in {folder}; set MINICNN_TEST_DATA to the folder that holds {name}")
+    return folder
