@@ -1,0 +1,161 @@
+"""Two-dimensional convolution, its gradient, its transpose and their Modules.
+
+`conv2d` checks and pads, an algorithm computes: `naive` is the definition as loops, `im2col` makes it a matrix product,
+`winograd` needs a quarter of the multiplications for 3x3.  Each algorithm is a file with the same three functions:
+forward, input_gradient, weight_gradient.
+"""
+from ...arithmetic import pad_array, pad_gradient
+from ...backend import is_gpu_array
+from ...tensor import Tensor, differentiable
+from .. import init
+from ..module import Module
+from . import im2col, naive, winograd
+from .geometry import Geometry, check_conv, check_transpose, pair
+
+ALGORITHMS = {"naive": naive, "im2col": im2col, "winograd": winograd}
+PADDING_MODES = ("zeros", "reflect", "replicate")
+
+
+@differentiable
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros", algorithm="auto"):
+    """Convolution of images with filters (correlation, as everywhere in this field).
+
+    x (N, H, W, C)   weight (kh, kw, C/groups, K)   bias (K,)   ->   y (N, OH, OW, K)
+    OH = floor((H + 2*padding - dilation*(kh-1) - 1) / stride) + 1, and OW likewise.
+
+    stride, padding, dilation  a whole number, or a pair (rows, columns)
+    groups        input and output channels are split into groups that do not see each other (AlexNet 2012)
+    padding_mode  "zeros", "reflect" (without the border pixel) or "replicate"
+    algorithm     "naive", "im2col", "winograd" (3x3, stride 1), or "auto": the quickest that fits
+
+    Raises ValueError, naming every size, when the shapes do not fit together.
+    """
+    geometry = Geometry.of(stride, padding, dilation, groups)
+    check_conv(x, weight, bias, geometry)
+    widths = ((0, 0), *((p, p) for p in geometry.padding), (0, 0))
+    if padding_mode != "zeros":                  # the algorithms pad with zeros themselves; other borders are added here
+        x, geometry = pad_array(x, widths, padding_mode), Geometry.of(stride, 0, dilation, groups)
+    method = choose(algorithm, x, weight.shape, geometry)
+    x_shape = x.shape                            # all that grad_x knows of x, so that a frozen layer keeps no input
+    y = method.forward(x, weight, geometry)
+    if bias is not None:
+        y += bias
+
+    def grad_x(dy):
+        dx = method.input_gradient(dy, weight, x_shape, geometry)
+        return dx if padding_mode == "zeros" else pad_gradient(dx, widths, padding_mode)
+
+    def grad_weight(dy):
+        return method.weight_gradient(x, dy, weight.shape, geometry)
+
+    def grad_bias(dy):
+        return dy.sum(axis=(0, 1, 2))
+    return y, (grad_x, grad_weight, grad_bias)
+
+
+def choose(algorithm, x, weight_shape, geometry):
+    """The algorithm's room.  Winograd pays where the transforms, per channel, are small against the products over channels."""
+    if algorithm == "auto":
+        many_channels = min(weight_shape[2:]) >= 16
+        fast = many_channels and not is_gpu_array(x) and winograd.suits(weight_shape, geometry)
+        return winograd if fast else im2col
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"conv2d: algorithm must be 'auto' or one of {list(ALGORITHMS)}, not {algorithm!r}")
+    if algorithm == "winograd" and not winograd.suits(weight_shape, geometry):
+        raise ValueError(f"conv2d: winograd does 3x3 with stride 1, dilation 1, padding up to 2 and one group, not weight "
+                         f"{weight_shape} with {geometry}: use algorithm='auto'")
+    return ALGORITHMS[algorithm]
+
+
+class Conv2d(Module):
+    """conv2d with its weight (kh, kw, in/groups, out) and bias (out,), initialised after He et al. 2015.
+
+    kernel is a whole number or a pair (rows, columns); rng a numpy Generator, a seed or None (see init.py); the rest is as in `conv2d`.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel, stride=1, padding=0, dilation=1, groups=1, bias=True,
+                 padding_mode="zeros", algorithm="auto", rng=None):
+        super().__init__()
+        _require_divisible("Conv2d", in_channels, out_channels, groups)
+        self.options = dict(stride=stride, padding=padding, dilation=dilation, groups=groups,
+                            padding_mode=padding_mode, algorithm=algorithm)
+        shape = (*pair(kernel, "kernel"), in_channels // groups, out_channels)
+        self.weight = Tensor(init.kaiming(shape, rng), requires_grad=True)
+        self.bias = Tensor(init.zeros((out_channels,)), requires_grad=True) if bias else None
+
+    def forward(self, x):
+        return conv2d(x, self.weight, self.bias, **self.options)
+
+    def multiply_adds(self, x_shape, y_shape):
+        """For one image: every output number costs one multiply-add for each weight of its filter."""
+        return y_shape[1] * y_shape[2] * self.weight.size
+
+    def window(self):
+        """(span, stride) in rows: the input pixels that one output pixel sees, and the step from one to the next."""
+        geometry = Geometry.of(*(self.options[name] for name in ("stride", "padding", "dilation", "groups")))
+        return geometry.span(self.weight.shape[:2])[0], geometry.stride[0]
+
+    def __repr__(self):
+        kh, kw, Cg, K = self.weight.shape
+        return f"Conv2d({Cg * self.options['groups']}, {K}, {kh}x{kw})"
+
+
+@differentiable
+def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1, algorithm="auto"):
+    """Transposed convolution: the input gradient of conv2d as a layer.  Each input pixel paints a filter into the output.
+
+    x (N, H, W, C)   weight (kh, kw, K/groups, C)   bias (K,)   ->   y (N, OH, OW, K)
+    OH = (H - 1) * stride - 2*padding + dilation*(kh-1) + 1 + output_padding, and OW likewise.
+
+    It maps sizes as conv2d does, backwards; where several sizes lead to H, output_padding (less than stride or dilation)
+    chooses.  The weight is that of the conv2d which it transposes.  (Dumoulin and Visin 2016, section 4)
+    Raises ValueError, naming every size, when the shapes do not fit together.
+    """
+    geometry = Geometry.of(stride, padding, dilation, groups)
+    y_shape = check_transpose(x, weight, bias, geometry, pair(output_padding, "output_padding"))
+    method = choose(algorithm, x, weight.shape, geometry)
+    H, W = x.shape[1:3]
+    y = method.input_gradient(x, weight, y_shape, geometry)
+    y = y + bias if bias is not None else y
+
+    def grad_x(dy):
+        return method.forward(dy, weight, geometry)[:, :H, :W]
+
+    def grad_weight(dy):
+        OH, OW = geometry.output_size(dy.shape[1:3], weight.shape[:2])    # beyond x where output_padding reaches far: zeros
+        missing = ((0, 0), (0, OH - H), (0, OW - W), (0, 0))
+        return method.weight_gradient(dy, pad_array(x, missing, "zeros"), weight.shape, geometry)
+
+    def grad_bias(dy):
+        return dy.sum(axis=(0, 1, 2))
+    return y, (grad_x, grad_weight, grad_bias)
+
+
+class ConvTranspose2d(Module):
+    """conv_transpose2d with its weight (kh, kw, out/groups, in) and bias (out,), initialised after He et al. 2015."""
+
+    def __init__(self, in_channels, out_channels, kernel, stride=1, padding=0, output_padding=0, dilation=1, groups=1,
+                 bias=True, rng=None):
+        super().__init__()
+        _require_divisible("ConvTranspose2d", in_channels, out_channels, groups)
+        self.options = dict(stride=stride, padding=padding, output_padding=output_padding, dilation=dilation, groups=groups)
+        shape = (*pair(kernel, "kernel"), out_channels // groups, in_channels)
+        self.weight = Tensor(init.kaiming(shape, rng), requires_grad=True)
+        self.bias = Tensor(init.zeros((out_channels,)), requires_grad=True) if bias else None
+
+    def forward(self, x):
+        return conv_transpose2d(x, self.weight, self.bias, **self.options)
+
+    def multiply_adds(self, x_shape, y_shape):
+        """For one image: every input number is multiplied with each weight of its filter."""
+        return x_shape[1] * x_shape[2] * self.weight.size
+
+    def __repr__(self):
+        kh, kw, Kg, C = self.weight.shape
+        return f"ConvTranspose2d({C}, {Kg * self.options['groups']}, {kh}x{kw})"
+
+
+def _require_divisible(name, in_channels, out_channels, groups):
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(f"{name}: {in_channels} input and {out_channels} output channels must both be multiples of "
+                         f"groups, {groups}")

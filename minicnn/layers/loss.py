@@ -1,0 +1,78 @@
+"""Losses: one number that says how far off an output is.  All are means over the batch, as in PyTorch."""
+from ..backend import array_library
+from ..tensor import differentiable
+from .activation import log_probabilities
+
+
+@differentiable
+def cross_entropy(logits, labels, label_smoothing=0.0):
+    """Mean over the batch of  - sum over classes of target * log(softmax(logits)).
+
+    logits (N, classes), unnormalised;  labels (N,) whole numbers in 0..classes-1, or (N, classes) probabilities.
+    label_smoothing e in [0, 1): targets become (1 - e) * target + e / classes (Szegedy et al. 2016, section 7).
+    Raises ValueError for labels of another shape or out of range.
+    """
+    targets = _targets(logits, labels, label_smoothing)          # (N, classes)
+    log_p = log_probabilities(logits)
+    N = len(logits)
+    loss = -(targets * log_p).sum() / N
+
+    def grad_logits(dy):
+        p = array_library(log_p).exp(log_p)
+        return (p * targets.sum(axis=-1, keepdims=True) - targets) * (dy / N)
+
+    def grad_labels(dy):                                         # only probabilities can want one
+        return -log_p * (dy * ((1 - label_smoothing) / N))
+    return loss, (grad_logits, grad_labels)
+
+
+def _targets(logits, labels, smoothing):
+    """Labels as probabilities (N, classes), smoothed."""
+    xp = array_library(logits)
+    if logits.ndim != 2 or labels.shape not in (logits.shape, logits.shape[:1]):
+        raise ValueError(f"cross_entropy: logits are (N, classes), labels (N,) or (N, classes), not {logits.shape} and {labels.shape}")
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), not {smoothing}")
+    classes = logits.shape[1]
+    if labels.ndim == 1:
+        labels = one_hot(labels, classes, logits.dtype)
+    targets = labels.astype(logits.dtype, copy=False)
+    return targets * (1 - smoothing) + smoothing / classes if smoothing else xp.asarray(targets)
+
+
+def one_hot(labels, classes, dtype):
+    """(N,) whole numbers  ->  (N, classes) with a single 1 a row.  Raises ValueError for a label out of range."""
+    xp = array_library(labels)
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"class labels must be whole numbers, not {labels.dtype}")
+    if len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < classes):
+        raise ValueError(f"class labels must be in 0..{classes - 1}, these reach from {labels.min()} to {labels.max()}")
+    return (labels[:, None] == xp.arange(classes)).astype(dtype)
+
+
+@differentiable
+def mse_loss(x, target):
+    """Mean of (x - target)^2 over all elements; x and target of one shape, or target a number."""
+    difference = x - _same_shape(x, target, "mse_loss")
+
+    def grad_x(dy):
+        return difference * (dy * (2 / x.size))
+    return (difference * difference).mean(), (grad_x, lambda dy: -grad_x(dy))
+
+
+@differentiable
+def l1_loss(x, target):
+    """Mean of |x - target| over all elements; x and target of one shape, or target a number.  The gradient at 0 is 0."""
+    difference = x - _same_shape(x, target, "l1_loss")
+    xp = array_library(x)
+
+    def grad_x(dy):
+        return xp.sign(difference) * (dy / x.size)
+    return xp.abs(difference).mean(), (grad_x, lambda dy: -grad_x(dy))
+
+
+def _same_shape(x, target, name):
+    """No silent broadcasting: (N, 1) against (N,) would compare everything with everything."""
+    if hasattr(target, "shape") and target.shape not in ((), x.shape):
+        raise ValueError(f"{name}: x {x.shape} and target {target.shape} must have one shape")
+    return target

@@ -1,0 +1,308 @@
+"""Normalisation: bring numbers to mean 0 and variance 1, then give them a learned scale (`weight`) and offset (`bias`).
+
+    x_hat = (x - mean) / sqrt(variance + eps)          y = weight x_hat + bias
+
+The layers differ in what they take the mean and the variance over: `batch_norm` each channel over all images and
+pixels, `layer_norm` each pixel over its channels, `group_norm` each image over its pixels and a group of channels.
+`local_response_norm` is older and divides by the energy of the neighbouring channels only.
+"""
+from ..backend import array_library
+from ..tensor import Tensor, differentiable
+from . import init
+from .module import Module
+
+
+@differentiable
+def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=True, momentum=0.1, eps=1e-5):
+    """Each channel to mean 0 and variance 1 over all axes but the last:   x (N, H, W, C) or (N, C)   ->   y like x
+
+    weight, bias, running_mean and running_var are (C,).  In training the statistics are those of the batch, and the
+    running ones, where given, move towards them in place: running += momentum (batch - running), with the unbiased
+    variance, as in PyTorch.  Otherwise the running statistics are constants: one multiplication and one addition.
+
+    Source: Ioffe and Szegedy 2015, Batch Normalization, algorithm 1 and the gradients of section 3.
+    Raises ValueError for wrong shapes, one value per channel in training, or no running statistics in evaluation.
+    """
+    _check_channels("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if not training:
+        return _by_constants(x, weight, bias, running_mean, running_var, eps)
+    count = x.size // x.shape[-1]
+    if count < 2:
+        raise ValueError(f"batch_norm: one value per channel in x of shape {x.shape} has no variance: "
+                         "use a larger batch, or training=False")
+    mean = _sum(x) / count
+    centred = x - _row(mean, x)
+    variance = _sum_of_products(centred, centred) / count
+    _move(running_mean, mean, momentum)
+    _move(running_var, variance * (count / (count - 1)), momentum)
+    return _by_batch(centred, weight, bias, _inverse_deviation(variance, eps), count)
+
+
+def _by_batch(centred, weight, bias, inverse, count):
+    """y = weight inverse centred + bias, with statistics that depend on x.   inverse (C,) is 1 / standard deviation.
+
+    Mean and deviation carry dy back to every pixel:   dx = weight inverse (dy - mean(dy) - x_hat mean(dy x_hat))
+    """
+    scale = weight * inverse
+    y = centred * _row(scale, centred)
+    y += _row(bias, centred)
+    sums = _once(lambda dy: (_sum(dy), _sum_of_products(dy, centred) * inverse))          # sum of dy, of dy x_hat
+
+    def grad_x(dy):
+        sum_dy, sum_dy_x_hat = sums(dy)
+        dx = centred * _row(-scale * inverse * sum_dy_x_hat / count, dy)
+        dx -= _row(scale * sum_dy / count, dy)
+        dx += dy * _row(scale, dy)
+        return dx
+
+    def grad_weight(dy):
+        return sums(dy)[1]
+
+    def grad_bias(dy):
+        return sums(dy)[0]
+
+    return y, (grad_x, grad_weight, grad_bias)
+
+
+def _by_constants(x, weight, bias, mean, variance, eps):
+    """With constant statistics all is linear:   y = scale x + (bias - scale mean),   scale = weight / deviation"""
+    if mean is None or variance is None:
+        raise ValueError("batch_norm: training=False needs running_mean and running_var")
+    inverse = _inverse_deviation(variance, eps)
+    scale = weight * inverse
+    y = x * _row(scale, x)
+    y += _row(bias - scale * mean, x)
+
+    def grad_x(dy):
+        return dy * _row(scale, dy)
+
+    def grad_weight(dy):
+        return _sum_of_products(dy, x - mean) * inverse
+
+    return y, (grad_x, grad_weight, _sum)
+
+
+@differentiable
+def layer_norm(x, weight, bias, eps=1e-5):
+    """Each row of channels to mean 0 and variance 1:   x (..., C), weight and bias (C,)   ->   y like x
+
+    In an image every pixel is normalised by itself.  PyTorch's layer_norm with normalized_shape = (C,).
+    Source: Ba, Kiros and Hinton 2016, Layer Normalization.  Raises ValueError for wrong shapes.
+    """
+    _check_channels("layer_norm", x, weight=weight, bias=bias)
+    return _scaled(x, weight, bias, (-1,), eps)
+
+
+@differentiable
+def group_norm(x, weight, bias, groups, eps=1e-5):
+    """In each image, each group of neighbouring channels to mean 0 and variance 1 over all pixels.
+
+    x (N, H, W, C) or (N, C), weight and bias (C,)   ->   y like x
+    groups=1 takes all channels together, groups=C each alone (instance normalisation).
+
+    Source: Wu and He 2018, Group Normalization.  Raises ValueError for wrong shapes, or when groups does not divide C.
+    """
+    _check_channels("group_norm", x, weight=weight, bias=bias)
+    C = x.shape[-1]
+    if groups < 1 or C % groups:
+        raise ValueError(f"group_norm: {C} channels (x {x.shape}) do not split into {groups} groups: "
+                         "groups must divide the channels")
+
+    def grouped(array):
+        return array.reshape(*array.shape[:-1], groups, C // groups)                      # (..., groups, members)
+
+    pixels_and_members = (*range(1, x.ndim - 1), x.ndim)
+    y, rules = _scaled(grouped(x), grouped(weight), grouped(bias), pixels_and_members, eps)
+    shapes = x.shape, weight.shape, bias.shape
+    return y.reshape(x.shape), tuple(_through(grouped, rule, shape) for rule, shape in zip(rules, shapes))
+
+
+def _through(grouped, rule, shape):
+    return lambda dy: rule(grouped(dy)).reshape(shape)
+
+
+def _scaled(x, weight, bias, axes, eps):
+    """weight x_hat + bias with the mean and variance over `axes`, and its three gradient rules.
+
+    With g = dy weight, the gradient of x_hat,     dx = (g - mean(g) - x_hat mean(g x_hat)) / deviation:
+    what is left of g without its part along the mean and along x_hat, neither of which can reach y.
+    """
+    centred = x - _mean(x, axes)
+    inverse = _inverse_deviation(_mean(centred * centred, axes), eps)
+    x_hat = centred * inverse
+
+    def grad_x(dy):
+        g = dy * weight
+        return (g - _mean(g, axes) - x_hat * _mean(g * x_hat, axes)) * inverse
+
+    def grad_weight(dy):
+        return _sum(dy * x_hat, weight.ndim)
+
+    def grad_bias(dy):
+        return _sum(dy, weight.ndim)
+
+    return x_hat * weight + bias, (grad_x, grad_weight, grad_bias)
+
+
+@differentiable
+def local_response_norm(x, size, alpha=1e-4, beta=.75, k=1.0):
+    """Divide each number by the energy of `size` neighbouring channels at the same pixel:   x (..., C)   ->   y like x
+
+        y[c] = x[c] / (k + alpha/size * sum of x[j]^2) ** beta        over j = c - size//2 ... c + (size - 1)//2
+
+    where channels outside 0 .. C - 1 count as zero.  This is PyTorch's meaning of alpha and of an even size; ONNX has
+    the same alpha, but puts the larger half of an even window to the right.  The AlexNet paper does not divide alpha by
+    size: its alpha = 1e-4, n = 5, k = 2 is size=5, alpha=5e-4, k=2 here.
+
+    Source: Krizhevsky, Sutskever and Hinton 2012, section 3.3.  Raises ValueError when size is below 1.
+    """
+    if size < 1:
+        raise ValueError(f"local_response_norm: size, the channels in a window, must be at least 1, not {size}")
+    alpha, beta, k = float(alpha), float(beta), float(k)            # a NumPy float64 would turn float32 into float64
+    window = _channel_window(size, x)                                                     # (C, C) of zeros and ones
+    energy = k + (x * x) @ window * (alpha / size)
+    inverse = energy ** -beta
+    y = x * inverse
+
+    def grad_x(dy):
+        # x[c] reaches y[c] through the numerator, and through the energy every y whose window holds it
+        through_energy = (dy * y / energy) @ window.T
+        return dy * inverse - x * through_energy * (2 * alpha * beta / size)
+
+    return y, (grad_x,)
+
+
+def _channel_window(size, x):
+    """A band matrix with ones where y[c] looks at channel j, at [j, c]: x @ window is the sum over the window."""
+    xp = array_library(x)
+    channel = xp.arange(x.shape[-1])
+    ahead = channel[:, None] - channel                                                    # of channel j before c
+    return ((-(size // 2) <= ahead) & (ahead <= (size - 1) // 2)).astype(x.dtype)
+
+
+def _sum(x, kept=1):
+    """The sum over all axes but the last (or the last `kept`), (C,): one axis after the other.
+
+    A float32 sum of n numbers added one by one loses digits with n.  128 images of 32 x 32 pixels make sums of 128, 32
+    and 32 numbers instead of one of 131072, and NumPy adds whole images faster than rows of C numbers.
+    """
+    while x.ndim > kept:
+        x = x.sum(axis=0)
+    return x
+
+
+def _mean(x, axes):
+    """The mean over `axes`, which stay with length 1: one axis after the other, for the same reason."""
+    for axis in axes:
+        x = x.mean(axis=axis, keepdims=True)
+    return x
+
+
+def _sum_of_products(a, b):
+    """_sum(a * b), with the product never stored."""
+    flat_a, flat_b = a.reshape(len(a), -1), b.reshape(len(a), -1)                         # (N, H*W*C)
+    over_images = array_library(a).einsum("ni,ni->i", flat_a, flat_b)
+    return _sum(over_images.reshape(a.shape[1:]))
+
+
+def _row(values, x):
+    """values (C,) repeated for the pixels of a row, (W, C): NumPy is faster with few long rows than with many short."""
+    return array_library(x).broadcast_to(values, x.shape[1:][-2:]).copy()
+
+
+def _move(running, value, momentum):
+    if running is not None:
+        running += float(momentum) * (value - running)
+
+
+def _inverse_deviation(variance, eps):
+    return 1 / array_library(variance).sqrt(variance + float(eps))
+
+
+def _once(function):
+    """The function, remembering its last result: three gradient rules get the same dy, and only the first computes."""
+    last = [None, None]
+
+    def remembered(dy):
+        if last[0] is not dy:
+            last[:] = dy, function(dy)
+        return last[1]
+    return remembered
+
+
+def _check_channels(operation, x, **parameters):
+    for name, values in parameters.items():
+        if values is not None and values.shape != x.shape[-1:]:
+            raise ValueError(f"{operation}: {name} has shape {values.shape}, x {x.shape}: "
+                             f"it must be ({x.shape[-1]},), one value per channel (the last axis)")
+
+
+class _Affine(Module):
+    """Base of the layers with one learned scale, first 1, and offset, first 0, a channel."""
+
+    def __init__(self, channels, eps):
+        super().__init__()
+        self.weight = Tensor(init.ones((channels,)), requires_grad=True)
+        self.bias = Tensor(init.zeros((channels,)), requires_grad=True)
+        self.eps = eps
+
+
+class BatchNorm2d(_Affine):
+    """batch_norm with its weight, bias, running_mean and running_var, all (C,).   (N, H, W, C) or (N, C) -> the same
+
+    In evaluation mode, and so in a frozen network, it uses the running statistics and leaves them alone.
+    """
+
+    def __init__(self, channels, eps=1e-5, momentum=.1):
+        super().__init__(channels, eps)
+        self.momentum = momentum
+        self.register_buffer("running_mean", init.zeros((channels,)))
+        self.register_buffer("running_var", init.ones((channels,)))
+
+    def forward(self, x):
+        return batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training,
+                          self.momentum, self.eps)
+
+    def __repr__(self):
+        return f"BatchNorm2d({len(self.weight)})"
+
+
+class GroupNorm(_Affine):
+    """group_norm with its weight and bias (C,).   (N, H, W, C) -> the same"""
+
+    def __init__(self, groups, channels, eps=1e-5):
+        super().__init__(channels, eps)
+        self.groups = groups
+
+    def forward(self, x):
+        return group_norm(x, self.weight, self.bias, self.groups, self.eps)
+
+    def __repr__(self):
+        return f"GroupNorm({self.groups}, {len(self.weight)})"
+
+
+class LayerNorm(_Affine):
+    """layer_norm with its weight and bias (C,).   (..., C) -> the same"""
+
+    def __init__(self, channels, eps=1e-5):
+        super().__init__(channels, eps)
+
+    def forward(self, x):
+        return layer_norm(x, self.weight, self.bias, self.eps)
+
+    def __repr__(self):
+        return f"LayerNorm({len(self.weight)})"
+
+
+class LocalResponseNorm(Module):
+    """local_response_norm with its constants.   (..., C) -> the same"""
+
+    def __init__(self, size, alpha=1e-4, beta=.75, k=1.0):
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x):
+        return local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def __repr__(self):
+        return f"LocalResponseNorm({self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k})"

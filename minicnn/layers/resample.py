@@ -1,0 +1,127 @@
+"""Resampling: the same picture with more, or fewer, pixels.
+
+Each output pixel is a weighted mean of input pixels, and the weights are those of its row times those of its column.
+So there are two matrices of weights, R (H', H) for the rows and S (W', W) for the columns, and
+
+    y = R x S^T          dx = R^T dy S
+
+The gradient of a linear map is its transpose: whatever an output pixel took from an input pixel, it gives back.
+"""
+import numpy as np
+
+from ..backend import array_library
+from ..tensor import differentiable
+from .conv.geometry import pair
+from .module import Module
+
+
+@differentiable
+def upsample(x, scale=None, size=None, mode="nearest", align_corners=False):
+    """Resize images:   x (N, H, W, C)   ->   y (N, H', W', C)
+
+    scale          how many times larger, a number or a pair (rows, columns), also with a fraction: H' = floor(scale H)
+    size           or the new size itself, a number or a pair (H', W')
+    mode           "nearest": each output pixel copies one input pixel; "bilinear": the mean of the 2 x 2 around it
+    align_corners  False: pixels are squares, and the outer edges of both images coincide (output pixel i has its centre
+                   at (i + 1/2) H / H').  True, for bilinear: the centres of the corner pixels coincide
+
+    The meaning is PyTorch's, also for a scale with a fraction, and like there nothing is smoothed when shrinking.
+    Raises ValueError when x has not four axes, not exactly one of scale and size is given, or the mode is unknown.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"upsample: x must be (N, H, W, C), its shape is {x.shape}")
+    if mode not in ("nearest", "bilinear") or (align_corners and mode == "nearest"):
+        raise ValueError(f"upsample: mode must be 'nearest' or 'bilinear', and align_corners=True goes with 'bilinear' "
+                         f"only, not mode={mode!r}, align_corners={align_corners}")
+    sizes, steps = _sizes_and_steps(x.shape[1:3], scale, size)
+    if mode == "nearest":
+        return _nearest(x, sizes, steps)
+    return _bilinear(x, sizes, steps, align_corners)
+
+
+def _sizes_and_steps(old, scale, size):
+    """The new sizes, and by how many input pixels an output pixel is further than the last, for rows and columns.
+
+    A scale is taken at its word, a step of 1 / scale, although what does not fill a pixel is cut off at the end.
+    Only an image that keeps its size stays as it is.
+    """
+    if (scale is None) == (size is None):
+        raise ValueError(f"upsample: give either scale or size, not scale={scale}, size={size}")
+    scales = scale if isinstance(scale, (tuple, list)) else (scale, scale)
+    new = pair(size, "size") if scale is None else tuple(int(n * s) for n, s in zip(old, scales))
+    if len(scales) != 2 or min(new) < 1:
+        raise ValueError(f"upsample: scale={scale}, size={size} makes {new} pixels of {old}: give a number or a pair "
+                         "(rows, columns) so that each is at least 1")
+    if scale is None:
+        return new, tuple(n / m for n, m in zip(old, new))
+    return new, tuple(1 if n == m else 1 / s for n, m, s in zip(old, new, scales))
+
+
+def _nearest(x, sizes, steps):
+    rows, columns = (_nearest_pixels(n, m, step) for n, m, step in zip(x.shape[1:3], sizes, steps))
+    xp = array_library(x)
+    y = x.take(xp.asarray(rows), axis=1).take(xp.asarray(columns), axis=2)
+
+    def grad_x(dy):
+        to_rows, to_columns = (_copying(n, pixels, x) for n, pixels in zip(x.shape[1:3], (rows, columns)))
+        return _resize(dy, to_rows.T, to_columns.T)
+
+    return y, (grad_x,)
+
+
+def _nearest_pixels(old, new, step):
+    """Which of `old` pixels each of `new` copies.
+
+    In float32, where PyTorch rounds too: the last bit decides which pixel is copied.  Doubling takes each pixel twice.
+    """
+    step = .5 if new == 2 * old else step
+    pixels = np.floor(np.arange(new, dtype=np.float32) * np.float32(step)).astype(int)
+    return np.minimum(pixels, old - 1)
+
+
+def _copying(old, pixels, x):
+    """The matrix (new, old) with a one where output pixel i copies input pixel pixels[i]."""
+    return array_library(x).asarray(pixels[:, None] == np.arange(old), dtype=x.dtype)
+
+
+def _bilinear(x, sizes, steps, align_corners):
+    to_rows, to_columns = (_mixing(n, m, step, align_corners, x) for n, m, step in zip(x.shape[1:3], sizes, steps))
+    return _resize(x, to_rows, to_columns), (lambda dy: _resize(dy, to_rows.T, to_columns.T),)
+
+
+def _mixing(old, new, step, align_corners, x):
+    """The matrix (new, old) of bilinear weights: a pixel at position 2.3 is .7 of pixel 2 and .3 of pixel 3."""
+    if align_corners:
+        position = np.arange(new) * ((old - 1) / max(new - 1, 1))
+    else:
+        position = np.maximum((np.arange(new) + .5) * step - .5, 0)
+    lower = np.minimum(position.astype(int), old - 1)
+    upper = np.minimum(lower + 1, old - 1)
+    fraction = np.minimum(position - lower, 1)
+    weights = np.zeros((new, old))
+    weights[np.arange(new), lower] += 1 - fraction
+    weights[np.arange(new), upper] += fraction
+    return array_library(x).asarray(weights, dtype=x.dtype)
+
+
+def _resize(x, to_rows, to_columns):
+    """R x S^T for every image and channel:   x (N, H, W, C), R (H', H), S (W', W)   ->   (N, H', W', C)"""
+    N, H, W, C = x.shape
+    x = to_rows @ x.reshape(N, H, W * C)                                                  # (N, H', W*C)
+    x = to_columns @ x.reshape(-1, W, C)                                                  # (N*H', W', C)
+    return x.reshape(N, len(to_rows), len(to_columns), C)
+
+
+class Upsample(Module):
+    """upsample with its options:   (N, H, W, C) -> (N, H', W', C)"""
+
+    def __init__(self, scale=None, size=None, mode="nearest", align_corners=False):
+        super().__init__()
+        self.scale, self.size, self.mode, self.align_corners = scale, size, mode, align_corners
+
+    def forward(self, x):
+        return upsample(x, self.scale, self.size, self.mode, self.align_corners)
+
+    def __repr__(self):
+        new = f"scale={self.scale}" if self.size is None else f"size={self.size}"
+        return f"Upsample({new}, mode={self.mode!r})"

@@ -1,0 +1,66 @@
+"""What a network is made of: one row a layer, with its output, its weights, its work and what it sees."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..tensor import Tensor, no_grad
+from .module import watching
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer.  Shapes without the batch; multiply_adds for one picture; the receptive field in input pixels, a side."""
+    name: str
+    layer: str
+    output: tuple
+    parameters: int
+    multiply_adds: int
+    receptive_field: int
+
+
+class Summary:
+    """The rows of a network, and as text the table of them."""
+
+    def __init__(self, rows):
+        self.rows = rows
+        self.parameters = sum(row.parameters for row in rows)
+        self.multiply_adds = sum(row.multiply_adds for row in rows)
+
+    def __str__(self):
+        cells = [("name", "layer", "output", "parameters", "multiply-adds", "sees")]
+        cells += [(row.name, row.layer, " x ".join(map(str, row.output)), f"{row.parameters:,}", f"{row.multiply_adds:,}",
+                   str(row.receptive_field)) for row in self.rows]
+        cells.append(("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", ""))
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        return "\n".join("  ".join(cell.rjust(width) if i > 2 else cell.ljust(width)
+                                   for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in cells)
+
+
+def summary(model, input_shape=(32, 32, 3)):
+    """Run `model` on one empty picture of `input_shape` (H, W, C) and describe every layer that was called.
+
+    The receptive field grows by (span - 1) * jump with each window, and the jump by its stride (Araujo et al. 2019); between
+    layers that are joined by other operations the larger one counts.
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    seen, rows = {}, []                          # seen: {id of a tensor: (field, jump, the tensor, kept so that ids stay unique)}
+
+    def look(module, x, y):
+        if module.children():
+            return
+        field, jump, _ = seen.get(id(x)) or max(seen.values(), key=lambda s: s[0], default=(1, 1, None))
+        span, stride = module.window()[:2] if hasattr(module, "window") else (1, 1)
+        field, jump = field + (span - 1) * jump, jump * stride
+        if y.ndim < 4:                           # no rows and columns left: it sees the whole picture
+            field = max(input_shape[:2])
+        seen[id(y)] = field, jump, y
+        rows.append(_row(names.get(id(module), ""), module, x, y, field))
+    with model.frozen(), no_grad(), watching(look):
+        model(Tensor(np.zeros((1, *input_shape), np.float32)))
+    return Summary(rows)
+
+
+def _row(name, module, x, y, field):
+    parameters = sum(p.size for p in module.parameters())
+    work = module.multiply_adds(x.shape, y.shape) if hasattr(module, "multiply_adds") else 0
+    return Row(name, repr(module), y.shape[1:], parameters, work, field)

@@ -1,0 +1,95 @@
+"""Two cores for what NumPy does on one: blocks of work spread over Python threads.
+
+NumPy lets go of the interpreter lock inside its loops, so threads over blocks really run side by side.  BLAS, which has
+threads of its own, is kept to one thread meanwhile: otherwise each of ours would wake all of its own.
+
+The blocks are the caller's, and every block writes its own part of the output, so the result does not depend on the number
+of threads.  MINICNN_THREADS sets how many there are (default: the processors that this process may use).
+"""
+import contextlib
+import functools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+_local = threading.local()
+
+
+@functools.cache
+def thread_count():
+    """How many threads share the blocks.  Raises ValueError when MINICNN_THREADS is no positive number."""
+    setting = os.environ.get("MINICNN_THREADS", "")
+    if not setting:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not setting.isdigit() or int(setting) < 1:
+        raise ValueError(f"MINICNN_THREADS must be a positive whole number, not {setting!r}")
+    return int(setting)
+
+
+@functools.cache
+def _pool():
+    return ThreadPoolExecutor(thread_count(), thread_name_prefix="minicnn", initializer=_mark_worker)
+
+
+def _mark_worker():
+    _local.worker = True
+
+
+def in_parallel(function, items):
+    """[function(item) for item in items], over the threads when there is more than one item."""
+    items = list(items)
+    if len(items) < 2 or thread_count() < 2 or getattr(_local, "worker", False):
+        return [function(item) for item in items]
+    with _blas_on_one_thread:
+        return list(_pool().map(function, items))
+
+
+def slices(length, parts):
+    """`length` things in at most `parts` slices of nearly equal size: the blocks along one axis."""
+    parts = max(1, min(parts, length))
+    edges = [length * i // parts for i in range(parts + 1)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:])]
+
+
+class _BlasLimit:
+    """BLAS on one thread while anybody is inside; what was set before comes back when the last one leaves."""
+
+    def __init__(self):
+        self.lock, self.inside, self.limit = threading.Lock(), 0, contextlib.nullcontext()
+
+    def __enter__(self):
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.limit = _controller().limit(limits=1, user_api="blas")
+                self.limit.__enter__()
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.limit.__exit__(*error)
+
+
+@functools.cache
+def _controller():
+    return ThreadpoolController()
+
+
+_blas_on_one_thread = _BlasLimit()
+
+
+def workspace(name, shape, dtype):
+    """An uninitialised array that this thread uses again for every block with the same name and dtype.
+
+    A fresh array of several megabytes costs a page fault per 4 KB; a used one is still in cache.  Its content lasts only
+    until the next call with that name, so it never leaves the function that asked for it.
+    """
+    buffers = _local.__dict__.setdefault("buffers", {})
+    size, key = int(np.prod(shape)), (name, np.dtype(dtype))
+    if key not in buffers or buffers[key].size < size:
+        buffers[key] = np.empty(size, dtype)
+    return buffers[key][:size].reshape(shape)

@@ -1,0 +1,58 @@
+"""Upsampling against PyTorch: values and gradients of randomly drawn configurations."""
+import numpy as np
+import pytest
+
+from minicnn.layers.resample import upsample
+from minicnn.tensor import tensor
+
+torch = pytest.importorskip("torch")
+MODES = [dict(mode="nearest"), dict(mode="bilinear"), dict(mode="bilinear", align_corners=True)]
+ROUNDING = {np.float32: 2e-5, np.float64: 1e-13}               # PyTorch computes float32 weights in float32
+
+
+def draw_size(rng):
+    """A new size, a scale with a fraction, or a whole scale: as keywords of ours and of PyTorch's."""
+    kind = rng.integers(3)
+    if kind == 0:
+        size = tuple(rng.integers(1, 25, 2).tolist())
+        return dict(size=size), dict(size=size)
+    scale = tuple(rng.uniform(.5, 3, 2).tolist()) if kind == 1 else tuple(rng.integers(1, 4, 2).astype(float).tolist())
+    return dict(scale=scale), dict(scale_factor=scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("options", MODES)
+@pytest.mark.parametrize("seed", range(8))
+def test_upsample(seed, options, dtype):
+    rng = np.random.default_rng(seed)
+    N, C, H, W = rng.integers(1, 4), rng.integers(1, 5), *rng.integers(2, 14, 2)
+    array = rng.standard_normal((N, C, H, W)).astype(dtype)
+    ours, theirs = draw_size(rng)
+    x, other = tensor(array.transpose(0, 2, 3, 1), requires_grad=True), torch.tensor(array, requires_grad=True)
+    y, their_y = upsample(x, **ours, **options), torch.nn.functional.interpolate(other, **theirs, **options)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    y.backward(dy)
+    their_y.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
+    for a, b in ((y.data, their_y.detach().numpy()), (x.grad, other.grad.numpy())):
+        b = b.transpose(0, 2, 3, 1)
+        assert a.dtype == b.dtype and a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=ROUNDING[dtype], atol=ROUNDING[dtype] * np.abs(b).max())
+
+
+@pytest.mark.parametrize("old", range(1, 40))
+def test_nearest_rounds_as_pytorch_at_every_size(old):
+    """Where i * H / H' is nearly a whole number the last bit decides which pixel is copied."""
+    pixels = np.arange(old, dtype=np.float32)
+    for new in range(1, 80):
+        ours = upsample(pixels.reshape(1, 1, old, 1), size=(1, new)).data.ravel()
+        theirs = torch.nn.functional.interpolate(torch.tensor(pixels.reshape(1, 1, 1, old)), size=(1, new))
+        np.testing.assert_array_equal(ours, theirs.numpy().ravel(), err_msg=f"{old} -> {new}")
+
+
+@pytest.mark.parametrize("options", MODES)
+@pytest.mark.parametrize("scale", [1.01, 1.05, 1.5, 2.02, 2.1, 3.01, .99])
+def test_a_scale_that_does_not_fill_the_last_pixel(scale, options):
+    array = np.random.default_rng(0).standard_normal((1, 1, 2, 40))
+    y = upsample(array.transpose(0, 2, 3, 1), scale=(1., scale), **options)
+    theirs = torch.nn.functional.interpolate(torch.tensor(array), scale_factor=(1., scale), **options)
+    np.testing.assert_allclose(y.data[..., 0], theirs.numpy()[:, 0], atol=1e-12)
