@@ -1,0 +1,157 @@
+"""Reading and writing the weights of a network as safetensors.
+
+A safetensors file is a short JSON header (name, type, shape and place of every array) followed by the plain numbers.
+Nothing in it can run, so a file from a stranger can be opened without fear, unlike a pickle.
+https://github.com/huggingface/safetensors
+"""
+import hashlib
+import json
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from .backend import to_numpy
+from .files import atomic_write, sha256_of
+
+_MOST_LINES = 20                                 # of a mismatch that an error shows; the rest is counted
+
+_KINDS = {"F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"}
+
+
+def save(model_or_state, path, metadata=None, dtype=None):
+    """Write the weights of a model (or a dict name -> array) to `path`, atomically.
+
+    metadata   dict with string keys; values that are no strings are kept as JSON text
+    dtype      None keeps every array as it is; "float16" or "float32" converts the floating ones (float16 halves the
+               file and keeps about three decimal digits)
+    The same weights and metadata give the same bytes.
+    Raises ValueError when a weight does not fit into float16, files.WriteError when the file cannot be written.
+    """
+    header, numbers = _serialized(_arrays(model_or_state, dtype), metadata)
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        file.write(header)
+        file.write(numbers)
+
+
+def read(path):
+    """(state, metadata) of a safetensors file: a dict name -> array in the order of the names, and a dict of strings.
+
+    Floating arrays of 16, 32 or 64 bits come as float32; whole numbers and booleans keep their type.
+    Raises FileNotFoundError, or ValueError when the file is not a sound safetensors file.
+    """
+    _raise_unless_file(path)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            state = {name: _array(file, name) for name in sorted(file.keys())}
+            return state, dict(file.metadata() or {})
+    except MemoryError:
+        raise
+    except Exception as error:                   # a hostile header raises much more than SafetensorError
+        reason = textwrap.shorten(str(error) or type(error).__name__, 200)
+        raise ValueError(f"{path} cannot be read as safetensors: {reason}; "
+                         "if it should be such a file, fetch or write it again") from error
+
+
+def load_into(model, path):
+    """Put the weights of the file into the model, each in the model's own dtype, and return the file's metadata.
+
+    Raises ValueError, and leaves the model untouched, unless names and shapes agree: the message shows every array that
+    is missing, unexpected or of another shape, the file's beside the model's.
+    """
+    state, metadata = read(path)
+    own = model.state_dict()
+    mismatches = _mismatches(state, own)
+    if mismatches:
+        raise ValueError(_mismatch_message(path, mismatches, len(own)))
+    model.load_state_dict({name: array.astype(own[name].dtype, copy=False) for name, array in state.items()})
+    return metadata
+
+
+def hash_of(source, digits=12):
+    """The first `digits` hexadecimal digits of a SHA-256, short enough to stand in a picture's settings (all: 64).
+
+    source   a path: the hash of the file; a model or a dict name -> array: the hash of the file that `save` would
+             write without metadata
+    """
+    if isinstance(source, (str, Path)):
+        return sha256_of(source)[:digits]
+    digest = hashlib.sha256()
+    for part in _serialized(_arrays(source, dtype=None), metadata=None):
+        digest.update(part)
+    return digest.hexdigest()[:digits]
+
+
+def _arrays(model_or_state, dtype):
+    """The state as NumPy arrays in C order, the floating ones converted to `dtype` if one is given."""
+    state = model_or_state.state_dict() if hasattr(model_or_state, "state_dict") else model_or_state
+    arrays = {name: np.asarray(to_numpy(array), order="C") for name, array in state.items()}
+    if dtype is None:
+        return arrays
+    return {name: _converted(name, array, np.dtype(dtype)) for name, array in arrays.items()}
+
+
+def _converted(name, array, dtype):
+    if array.dtype.kind != "f":
+        return array
+    if array.size and np.abs(array).max() > np.finfo(dtype).max:
+        raise ValueError(f"save: {name} holds {np.abs(array).max():.4g}, more than {dtype} can "
+                         f"({np.finfo(dtype).max:.4g}); save it without dtype")
+    return array.astype(dtype)
+
+
+def _serialized(arrays, metadata):
+    """(header, numbers) of a safetensors file as bytes.
+
+    The library writes metadata in an order that changes from call to call.  It is added here instead, sorted, so that
+    the same weights always have the same hash.  The header is padded with spaces to a multiple of 8 bytes, as there.
+    """
+    data = safetensors.numpy.save(arrays)
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    if metadata:
+        header = {"__metadata__": {key: _text(metadata[key]) for key in sorted(metadata)}, **header}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, memoryview(data)[start:]
+
+
+def _text(value):
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _array(file, name):
+    kind = file.get_slice(name).get_dtype()
+    if kind not in _KINDS:
+        raise ValueError(f"{name} holds {kind} numbers, which are not read here (convert them to F16 or F32)")
+    array = file.get_tensor(name)
+    return np.array(array, np.float32) if array.dtype.kind == "f" else np.array(array)
+
+
+def _raise_unless_file(path):
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no weights file {path}; check the name")
+    if not Path(path).is_file():
+        raise ValueError(f"{path} is a folder or a device; name a .safetensors file")
+
+
+def _mismatches(state, own):
+    """(what is wrong, name, the file's shape, the model's shape) for every array that does not fit."""
+    lines = [("missing", name, "-", own[name].shape) for name in own if name not in state]
+    lines += [("unexpected", name, state[name].shape, "-") for name in state if name not in own]
+    lines += [("other shape", name, state[name].shape, own[name].shape)
+              for name in own if name in state and state[name].shape != own[name].shape]
+    return lines
+
+
+def _mismatch_message(path, mismatches, count):
+    """A small table: what is wrong, the name, and the two shapes side by side."""
+    rows = [("", "", "file", "model")] + [tuple(map(str, line)) for line in mismatches[:_MOST_LINES]]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    table = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    if len(mismatches) > _MOST_LINES:
+        table.append(f"  ... and {len(mismatches) - _MOST_LINES} more")
+    return "\n".join([f"{path} does not fit this model of {count} arrays ({len(mismatches)} differ); "
+                      "was it saved from another architecture?", *table])
