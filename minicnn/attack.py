@@ -1,0 +1,61 @@
+"""Pictures changed by a little, so that a network errs: how its robustness is trained and measured.
+
+An attack is gradient ascent on the loss with respect to the *pixels*, kept inside a ball around the picture.  The same few
+lines, run downhill on the loss of a wanted class and with a larger ball, are how a network draws (see `generate`).
+"""
+import numpy as np
+
+from .backend import array_library
+from .layers.loss import cross_entropy
+from .tensor import tensor
+
+
+def l2_attack(model, x, labels, epsilon=.5, step=.1, steps=10, rng=None):
+    """Projected gradient ascent on the cross-entropy within an L2 ball (Madry et al. 2018, normalised gradient steps).
+
+    x (N, H, W, C) in 0..1, labels (N,)  ->  an array like x, in 0..1, at most `epsilon` away from each picture.
+    epsilon, step  in the units of the L2 norm of a whole picture with values 0..1
+    rng            a Generator for a random start inside the ball; None starts at the picture itself
+    The network is used in evaluation mode and its weights get no gradients.
+    """
+    start = x + _random_in_ball(x, epsilon, rng) if rng is not None else x
+    attacked = _project(start, x, epsilon)
+    with model.frozen():
+        for _ in range(steps):
+            gradient = input_gradient(model, attacked, labels)
+            attacked = _project(attacked + step * unit(gradient), x, epsilon)
+    return attacked
+
+
+def input_gradient(model, x, labels):
+    """The gradient of the mean cross-entropy with respect to the pictures: an array like x."""
+    pixels = tensor(x, requires_grad=True)
+    cross_entropy(model(pixels), labels).backward()
+    return pixels.grad
+
+
+def unit(x):
+    """Each picture of a batch scaled to L2 norm 1 (zero stays zero)."""
+    return x / (_norms(x) + 1e-12)
+
+
+def project_to_ball(x, centre, radius):
+    """Each picture of x moved to the nearest one at most `radius` (L2) away from that of `centre`."""
+    difference = x - centre
+    return centre + difference * array_library(x).minimum(1, radius / (_norms(difference) + 1e-12))
+
+
+def _project(x, centre, epsilon):
+    return array_library(x).clip(project_to_ball(x, centre, epsilon), 0, 1)
+
+
+def _norms(x):
+    return array_library(x).sqrt((x * x).sum(axis=(1, 2, 3), keepdims=True))
+
+
+def _random_in_ball(x, radius, rng):
+    """Uniform in the ball: a random direction, and a length whose d-th power is uniform."""
+    xp, d = array_library(x), x[0].size
+    direction = rng.standard_normal(x.shape, dtype=np.float32)
+    length = radius * rng.random((len(x), 1, 1, 1)) ** (1 / d)
+    return unit(xp.asarray(direction)) * xp.asarray(length.astype(np.float32))

@@ -1,0 +1,188 @@
+"""Learning: the training loop, its checkpoints, and the measures of a classifier.
+
+A run is described by `Settings` and carried by `Training`.  Everything random in it is a function of (seed, epoch, batch),
+so a checkpoint needs no generator: weights, optimizer, average, and the place in the run are the whole state, and a resumed
+run ends in the same weights as an undisturbed one.
+"""
+import copy
+import dataclasses
+import json
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from . import weights
+from .attack import l2_attack
+from .data import Batches, standard
+from .layers.loss import cross_entropy
+from .optim import SGD, OneCycle, WeightAverage
+from .tensor import Tensor, check_finite, no_grad
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a training run depends on, besides the data and the network.
+
+    epochs, batch     passes over the data; pictures a step
+    lr, warmup        peak of the one-cycle schedule, and the share of steps that lead up to it
+    momentum, weight_decay   of SGD with Nesterov's momentum
+    label_smoothing   in [0, 1)
+    average           decay of the running average of the weights, which is what is evaluated and kept; 0 for none
+    epsilon, attack_step     radius and step of the one-step L2 attack on every batch; epsilon 0 for plain training
+    seed              of the order, the augmentation and the attack
+    """
+    epochs: int = 10
+    batch: int = 128
+    lr: float = .15
+    warmup: float = .25
+    momentum: float = .9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.
+    average: float = .998
+    epsilon: float = 0.
+    attack_step: float = .6
+    seed: int = 0
+
+
+class Training:
+    """One run: network, optimizer and place.   Training(model, data, settings, path).run(test)
+
+    path is the checkpoint, written after every epoch and every `save_every` steps, atomically; None writes none.
+    """
+
+    def __init__(self, model, data, settings, path=None, save_every=200):
+        self.model, self.settings, self.path, self.save_every = model, settings, path, save_every
+        self.batches = Batches(data, settings.batch, settings.seed, standard)
+        self.schedule = OneCycle(settings.lr, settings.epochs * len(self.batches), settings.warmup)
+        self.optimizer = SGD(model.parameters(), settings.lr, settings.momentum, settings.momentum > 0,
+                             settings.weight_decay)
+        self.average = WeightAverage([Tensor(array, True) for array in model.state_dict().values()], settings.average)
+        self.epoch = self.batch = 0
+        self.history, self.sums = [], np.zeros(3)                # sums over this epoch: loss, hits, pictures
+
+    def run(self, test=None, quiet=False):
+        """Train to the end; returns the list of one dict an epoch.  Ctrl-C saves a checkpoint before it stops."""
+        try:
+            while self.epoch < self.settings.epochs:
+                self.run_epoch(test, quiet)
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        return self.history
+
+    def run_epoch(self, test=None, quiet=False):
+        """The rest of the current epoch, then its line."""
+        started, self.model = time.perf_counter(), self.model.train()
+        bar = tqdm(self.batches.epoch(self.epoch, self.batch), initial=self.batch, total=len(self.batches), leave=False,
+                   desc=f"epoch {self.epoch + 1}/{self.settings.epochs}", disable=quiet or None)
+        for x, labels in bar:
+            self.step(x, labels)
+            bar.set_postfix(loss=f"{self.sums[0] / self.sums[2]:.3f}")
+            if self.batch % self.save_every == 0 and self.batch < len(self.batches):
+                self.save()
+        self._close_epoch(test, time.perf_counter() - started, quiet)
+
+    def step(self, x, labels):
+        """One batch: attack it if asked, predict, learn.  Raises FloatingPointError when the loss is no longer finite."""
+        settings = self.settings
+        if settings.epsilon:
+            rng = np.random.default_rng([settings.seed, self.epoch, self.batch, 1])
+            x = l2_attack(self.model, x, labels, settings.epsilon, settings.attack_step, 1, rng)
+        logits = self.model(x)
+        loss = cross_entropy(logits, labels, settings.label_smoothing)
+        if not np.isfinite(loss.item()):
+            self._explain_nan(x, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.lr = self.schedule(self.epoch * len(self.batches) + self.batch)
+        self.optimizer.step()
+        self.average.update()
+        self.batch += 1
+        hits = (logits.argmax(axis=1) == labels).sum()
+        self.sums += loss.item() * len(labels), float(hits), len(labels)
+
+    def _explain_nan(self, x, labels):
+        with check_finite(), no_grad():
+            cross_entropy(self.model(x), labels)
+        raise FloatingPointError("the loss is not finite; lower the learning rate")
+
+    def _close_epoch(self, test, seconds, quiet):
+        loss, hits = self.sums[:2] / self.sums[2]
+        row = {"epoch": self.epoch + 1, "loss": loss, "train": hits, "seconds": seconds}
+        if test is not None:
+            row["test"] = accuracy(self.averaged_model(), test)
+        self.history.append(row)
+        self.epoch, self.batch, self.sums = self.epoch + 1, 0, np.zeros(3)
+        self.save()
+        if not quiet:
+            print(_line(row, self.settings.epochs), flush=True)
+
+    def averaged_model(self):
+        """A second network with the averaged weights: what is evaluated, and what is kept in the end."""
+        twin = copy.deepcopy(self.model)
+        twin.load_state_dict(dict(zip(twin.state_dict(), self.average.averaged())))
+        return twin.eval()
+
+    def save(self):
+        """Write the checkpoint, whole or not at all."""
+        if self.path is None:
+            return
+        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                 "average": self.average.state_dict()}
+        arrays = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
+        place = {"epoch": self.epoch, "batch": self.batch, "sums": self.sums.tolist(), "history": self.history,
+                 "settings": dataclasses.asdict(self.settings)}
+        weights.save(arrays, self.path, {"training": place})
+
+    def resume(self):
+        """Go on from the checkpoint.  Raises ValueError when it was made with other settings or another network."""
+        arrays, metadata = weights.read(self.path)
+        if "training" not in metadata:
+            raise ValueError(f"{self.path} holds weights but no training run: it cannot be resumed")
+        place = json.loads(metadata["training"])
+        _require_same_settings(place["settings"], dataclasses.asdict(self.settings), self.path)
+        part = _parts(arrays)
+        self.model.load_state_dict(part["model"])
+        self.optimizer.load_state_dict(part["optimizer"])
+        self.average.load_state_dict(part["average"])
+        self.epoch, self.batch, self.history = place["epoch"], place["batch"], place["history"]
+        self.sums = np.array(place["sums"])
+
+
+def _parts(arrays):
+    """{"model.x": a, "optimizer.y": b}  ->  {"model": {"x": a}, "optimizer": {"y": b}, "average": {}}"""
+    parts = {"model": {}, "optimizer": {}, "average": {}}
+    for name, array in arrays.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = array
+    return parts
+
+
+def _require_same_settings(saved, wanted, path):
+    different = [f"{name} was {saved.get(name)}, now {wanted[name]}" for name in wanted if saved.get(name) != wanted[name]]
+    if different:
+        raise ValueError(f"{path} is a run with other settings ({'; '.join(different)}): resume with the same ones, "
+                         "or start anew without --resume")
+
+
+def _line(row, epochs):
+    test = f"   test {row['test']:6.2%}" if "test" in row else ""
+    return (f"epoch {row['epoch']:3d}/{epochs}   loss {row['loss']:.4f}   train {row['train']:6.2%}{test}"
+            f"   {row['seconds']:5.0f} s")
+
+
+def predict(model, x, batch=250):
+    """Logits (N, classes) of pictures x (N, H, W, C) in 0..1, in evaluation mode and in portions."""
+    with model.frozen(), no_grad():
+        return np.concatenate([model(x[i:i + batch]).numpy() for i in range(0, len(x), batch)])
+
+
+def accuracy(model, data, attack=None, batch=250):
+    """Share of the data set's pictures that are recognised, 0..1; `attack(model, x, labels)` may change them first."""
+    hits = 0
+    for i in range(0, len(data), batch):
+        x, labels = data.images_float(slice(i, i + batch)), data.labels[i:i + batch]
+        x = attack(model, x, labels) if attack else x
+        hits += int((predict(model, x, batch).argmax(axis=1) == labels).sum())
+    return hits / len(data)
