@@ -7,8 +7,10 @@ The blocks are the caller's, and every block writes its own part of the output, 
 of threads.  MINICNN_THREADS sets how many there are (default: the processors that this process may use).
 """
 import contextlib
+import ctypes
 import functools
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +18,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 _local = threading.local()
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4          # glibc's malloc.h
 
 
 @functools.cache
@@ -39,12 +42,15 @@ def _mark_worker():
 
 
 def in_parallel(function, items):
-    """[function(item) for item in items], over the threads when there is more than one item."""
+    """[function(item) for item in items], over the threads when there is more than one item.
+
+    With a single thread BLAS is kept to one, too: it cuts a product in two where it has two threads, which rounds otherwise.
+    """
     items = list(items)
-    if len(items) < 2 or thread_count() < 2 or getattr(_local, "worker", False):
+    if len(items) < 2 or getattr(_local, "worker", False):
         return [function(item) for item in items]
     with _blas_on_one_thread:
-        return list(_pool().map(function, items))
+        return list(_pool().map(function, items)) if thread_count() > 1 else [function(item) for item in items]
 
 
 def slices(length, parts):
@@ -93,3 +99,18 @@ def workspace(name, shape, dtype):
     if key not in buffers or buffers[key].size < size:
         buffers[key] = np.empty(size, dtype)
     return buffers[key][:size].reshape(shape)
+
+
+def keep_freed_memory():
+    """Ask the C library to keep freed memory for the next array instead of giving it back to the system.
+
+    Large arrays are otherwise fresh pages each time, which the system has to find and clear: with whole batches of feature
+    maps that took more time than the arithmetic.  Concerns the whole process, so only the command line and scripts call it.
+    Does nothing where the C library is not glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_MAX, 0)                  # no array of its own mapping, which free() would return at once
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)    # and the heap keeps its size

@@ -38,6 +38,13 @@ def check_finite():
         yield
 
 
+def raise_first_nonfinite(compute):
+    """Run `compute` again to find the operation that first made a NaN or an infinity: raises FloatingPointError with it."""
+    with check_finite(), no_grad():
+        compute()
+    raise FloatingPointError("a NaN or an infinity came up and is gone: was an input changed meanwhile?")
+
+
 @contextlib.contextmanager
 def _switched(switch, value):
     token = switch.set(value)

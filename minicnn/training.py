@@ -17,7 +17,7 @@ from .attack import l2_attack
 from .data import Batches, standard
 from .layers.loss import cross_entropy
 from .optim import SGD, OneCycle, WeightAverage
-from .tensor import Tensor, check_finite, no_grad
+from .tensor import Tensor, no_grad, raise_first_nonfinite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Training:
         logits = self.model(x)
         loss = cross_entropy(logits, labels, settings.label_smoothing)
         if not np.isfinite(loss.item()):
-            self._explain_nan(x, labels)
+            raise_first_nonfinite(lambda: cross_entropy(self.model(x), labels))
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.lr = self.schedule(self.epoch * len(self.batches) + self.batch)
@@ -101,11 +101,6 @@ class Training:
         self.batch += 1
         hits = (logits.argmax(axis=1) == labels).sum()
         self.sums += loss.item() * len(labels), float(hits), len(labels)
-
-    def _explain_nan(self, x, labels):
-        with check_finite(), no_grad():
-            cross_entropy(self.model(x), labels)
-        raise FloatingPointError("the loss is not finite; lower the learning rate")
 
     def _close_epoch(self, test, seconds, quiet):
         loss, hits = self.sums[:2] / self.sums[2]

@@ -15,7 +15,7 @@ from ..attack import project_to_ball, unit
 from ..backend import array_library
 from ..layers.loss import cross_entropy
 from ..optim import Optimizer
-from ..tensor import tensor
+from ..tensor import raise_first_nonfinite, tensor
 from .objectives import total_variation
 from .transforms import jitter
 
@@ -65,7 +65,8 @@ def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", wa
     start   "gaussian" (a blurred draw from the class's training pictures), "noise", or an array (H, W, 3) in 0..1
     watch   None, or a function of (step, pictures), called before every step: for animations
 
-    Raises ValueError for an unknown class or start, FloatingPointError when the loss is no longer finite.
+    Raises ValueError for an unknown class or start, FloatingPointError, with the operation's name, when a number is no longer
+    finite.
     """
     rng = np.random.default_rng(seed)
     labels = np.full(count, model.class_index(target)) if isinstance(target, str) else np.asarray(target)
@@ -75,8 +76,10 @@ def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", wa
         for step in range(recipe.steps):
             if watch:
                 watch(step, picture.data)
-            optimizer.zero_grad()
             loss = objective(model, picture, labels, recipe, rng)
+            if not np.isfinite(loss.item()):
+                raise_first_nonfinite(lambda: objective(model, picture, labels, recipe, rng))
+            optimizer.zero_grad()
             loss.backward()
             optimizer.lr = recipe.first + (recipe.last - recipe.first) * step / recipe.steps
             optimizer.step()
@@ -84,13 +87,9 @@ def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", wa
 
 
 def objective(model, picture, labels, recipe, rng):
-    """What is made small: the surprise at the wanted class, seen through a small random move, and the roughness."""
+    """What is made small: the network's surprise, when told the class, at the picture a little moved; and the roughness."""
     loss = cross_entropy(model(jitter(picture, recipe.jitter, rng)), labels)
-    if recipe.smoothness:
-        loss = loss + recipe.smoothness * total_variation(picture)
-    if not np.isfinite(loss.item()):
-        raise FloatingPointError("the loss is not finite: are the network's weights sound?")
-    return loss
+    return loss + recipe.smoothness * total_variation(picture)
 
 
 def start_pictures(model, labels, start, rng, size=32):
