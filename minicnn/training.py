@@ -1,12 +1,16 @@
 """Learning: the training loop, its checkpoints, and the measures of a classifier.
 
-A run is described by `Settings` and carried by `Training`.  Everything random in it is a function of (seed, epoch, batch),
-so a checkpoint needs no generator: weights, optimizer, average, and the place in the run are the whole state, and a resumed
-run ends in the same weights as an undisturbed one.
+A run is described by `Settings` and carried by `Training`.  Order, augmentation and attacks are functions of (seed,
+epoch, batch), so a checkpoint needs no generator for them: weights, optimizer, average, the place in the run and where
+each dropout layer's stream has got to are the whole state, and a resumed run ends in the same weights as an undisturbed
+one.
 """
+import contextlib
 import copy
 import dataclasses
 import json
+import signal
+import threading
 import time
 
 import numpy as np
@@ -15,6 +19,7 @@ from tqdm import tqdm
 from . import weights
 from .attack import l2_attack
 from .data import Batches, standard
+from .layers.dropout import Dropout
 from .layers.loss import cross_entropy
 from .optim import SGD, OneCycle, WeightAverage
 from .tensor import Tensor, no_grad, raise_first_nonfinite
@@ -61,38 +66,44 @@ class Training:
         self.epoch = self.batch = 0
         self.history, self.sums = [], np.zeros(3)                # sums over this epoch: loss, hits, pictures
 
-    def run(self, test=None, quiet=False):
-        """Train to the end; returns the list of one dict an epoch.  Ctrl-C saves a checkpoint before it stops."""
+    def run(self, test=None, quiet=False, watch=None):
+        """Train to the end; returns the list of one dict an epoch.  Ctrl-C saves a checkpoint before it stops.
+
+        watch   None, or a function of this Training, called after every step
+        """
         try:
             while self.epoch < self.settings.epochs:
-                self.run_epoch(test, quiet)
+                self.run_epoch(test, quiet, watch)
         except KeyboardInterrupt:
             self.save()
             raise
         return self.history
 
-    def run_epoch(self, test=None, quiet=False):
+    def run_epoch(self, test=None, quiet=False, watch=None):
         """The rest of the current epoch, then its line."""
         started, self.model = time.perf_counter(), self.model.train()
         bar = tqdm(self.batches.epoch(self.epoch, self.batch), initial=self.batch, total=len(self.batches), leave=False,
                    desc=f"epoch {self.epoch + 1}/{self.settings.epochs}", disable=quiet or None)
         for x, labels in bar:
-            self.step(x, labels)
+            with finished_first():
+                self.step(x, labels)
             bar.set_postfix(loss=f"{self.sums[0] / self.sums[2]:.3f}")
+            if watch:
+                watch(self)
             if self.batch % self.save_every == 0 and self.batch < len(self.batches):
                 self.save()
         self._close_epoch(test, time.perf_counter() - started, quiet)
 
-    def step(self, x, labels):
-        """One batch: attack it if asked, predict, learn.  Raises FloatingPointError when the loss is no longer finite."""
-        settings = self.settings
+    def step(self, pictures, labels):
+        """One batch: attack it if asked, predict, learn.  Raises FloatingPointError when the loss is not finite."""
+        settings, x = self.settings, pictures
         if settings.epsilon:
             rng = np.random.default_rng([settings.seed, self.epoch, self.batch, 1])
             x = l2_attack(self.model, x, labels, settings.epsilon, settings.attack_step, 1, rng)
         logits = self.model(x)
         loss = cross_entropy(logits, labels, settings.label_smoothing)
         if not np.isfinite(loss.item()):
-            raise_first_nonfinite(lambda: cross_entropy(self.model(x), labels))
+            self._explain_nonfinite(pictures, x, labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.lr = self.schedule(self.epoch * len(self.batches) + self.batch)
@@ -102,13 +113,22 @@ class Training:
         hits = (logits.argmax(axis=1) == labels).sum()
         self.sums += loss.item() * len(labels), float(hits), len(labels)
 
+    def _explain_nonfinite(self, pictures, attacked, labels):
+        """Looks at the clean pictures first: once the network makes NaN of those, attacked ones are NaN themselves."""
+        try:
+            raise_first_nonfinite(lambda: [cross_entropy(self.model(x), labels) for x in (pictures, attacked)])
+        except FloatingPointError as error:
+            raise FloatingPointError(f"training stopped in epoch {self.epoch + 1}, batch {self.batch + 1}: {error}; "
+                                     f"start anew with a lower learning rate than {self.settings.lr}") from None
+
     def _close_epoch(self, test, seconds, quiet):
         loss, hits = self.sums[:2] / self.sums[2]
         row = {"epoch": self.epoch + 1, "loss": loss, "train": hits, "seconds": seconds}
         if test is not None:
             row["test"] = accuracy(self.averaged_model(), test)
-        self.history.append(row)
-        self.epoch, self.batch, self.sums = self.epoch + 1, 0, np.zeros(3)
+        with finished_first():
+            self.history.append(row)
+            self.epoch, self.batch, self.sums = self.epoch + 1, 0, np.zeros(3)
         self.save()
         if not quiet:
             print(_line(row, self.settings.epochs), flush=True)
@@ -127,22 +147,61 @@ class Training:
                  "average": self.average.state_dict()}
         arrays = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
         place = {"epoch": self.epoch, "batch": self.batch, "sums": self.sums.tolist(), "history": self.history,
-                 "settings": dataclasses.asdict(self.settings)}
+                 "dropout": {name: [stream.seed, stream.offset] for name, stream in _streams(self.model).items()},
+                 "settings": self._described()}
         weights.save(arrays, self.path, {"training": place})
 
     def resume(self):
-        """Go on from the checkpoint.  Raises ValueError when it was made with other settings or another network."""
+        """Go on from the checkpoint.
+
+        Raises FileNotFoundError when there is none, ValueError when it was made with other settings, another number of
+        pictures or another network.
+        """
         arrays, metadata = weights.read(self.path)
         if "training" not in metadata:
             raise ValueError(f"{self.path} holds weights but no training run: it cannot be resumed")
         place = json.loads(metadata["training"])
-        _require_same_settings(place["settings"], dataclasses.asdict(self.settings), self.path)
-        part = _parts(arrays)
+        _require_same_settings(place["settings"], self._described(), self.path)
+        try:
+            self._restore(_parts(arrays), place.get("dropout", {}))
+        except ValueError as error:
+            raise ValueError(f"{self.path} is a run of another network, resume with the same one: {error}") from error
+        self.epoch, self.batch, self.history = place["epoch"], place["batch"], place["history"]
+        self.sums = np.array(place["sums"])
+
+    def _described(self):
+        return {**dataclasses.asdict(self.settings), "pictures": len(self.batches.dataset)}
+
+    def _restore(self, part, places):
         self.model.load_state_dict(part["model"])
         self.optimizer.load_state_dict(part["optimizer"])
         self.average.load_state_dict(part["average"])
-        self.epoch, self.batch, self.history = place["epoch"], place["batch"], place["history"]
-        self.sums = np.array(place["sums"])
+        streams = _streams(self.model)
+        if streams.keys() != places.keys():
+            raise ValueError(f"its dropout layers are {list(places)}, those of this network {list(streams)}")
+        for name, stream in streams.items():
+            stream.seed, stream.offset = places[name]
+
+
+@contextlib.contextmanager
+def finished_first():
+    """Within it Ctrl-C waits for the end of the block: a step that is half done could not be resumed exactly."""
+    if threading.current_thread() is not threading.main_thread():
+        yield                                    # only the main thread hears Ctrl-C, or may change what it does
+        return
+    asked = []
+    before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _streams(model):
+    """{name: Philox} of all dropout layers."""
+    return {name: module.rng for name, module in model.named_modules() if isinstance(module, Dropout)}
 
 
 def _parts(arrays):
@@ -155,10 +214,11 @@ def _parts(arrays):
 
 
 def _require_same_settings(saved, wanted, path):
-    different = [f"{name} was {saved.get(name)}, now {wanted[name]}" for name in wanted if saved.get(name) != wanted[name]]
+    different = [f"{name} was {saved[name]}, now {wanted.get(name)}"
+                 for name in saved if saved[name] != wanted.get(name)]
     if different:
         raise ValueError(f"{path} is a run with other settings ({'; '.join(different)}): resume with the same ones, "
-                         "or start anew without --resume")
+                         "or start anew under another name")
 
 
 def _line(row, epochs):
@@ -175,9 +235,15 @@ def predict(model, x, batch=250):
 
 def accuracy(model, data, attack=None, batch=250):
     """Share of the data set's pictures that are recognised, 0..1; `attack(model, x, labels)` may change them first."""
-    hits = 0
-    for i in range(0, len(data), batch):
-        x, labels = data.images_float(slice(i, i + batch)), data.labels[i:i + batch]
+    return float(recognised(model, data, attack, batch).mean())
+
+
+def recognised(model, data, attack=None, batch=250, progress=None):
+    """Which pictures are recognised: (N,) booleans.  `attack` as in accuracy; progress: None, or the name of a bar."""
+    hits = np.zeros(len(data), bool)
+    for i in tqdm(range(0, len(data), batch), progress, leave=False, disable=None if progress else True):
+        part = slice(i, i + batch)
+        x, labels = data.images_float(part), data.labels[part]
         x = attack(model, x, labels) if attack else x
-        hits += int((predict(model, x, batch).argmax(axis=1) == labels).sum())
-    return hits / len(data)
+        hits[part] = predict(model, x, batch).argmax(axis=1) == labels
+    return hits

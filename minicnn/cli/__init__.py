@@ -1,0 +1,78 @@
+"""The command line: `minicnn COMMAND ...`.
+
+    learning.py     train, evaluate
+    pictures.py     classify, invert, show-settings
+    inspecting.py   gradcheck, summary, doctor
+    common.py       what they share
+
+A command is a function  run(args) -> exit code  and a function that declares its arguments.  What goes wrong is
+raised, and told here in one line that names the thing and the mend.
+"""
+import argparse
+import os
+import sys
+import textwrap
+import traceback
+
+from .. import __version__, parallel
+from . import inspecting, learning, pictures
+from .common import complain
+
+EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)    # their messages were written for the user
+
+
+def main(argv=None):
+    """Run one command.  Returns the exit code: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C."""
+    parallel.keep_freed_memory()
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(argv)
+        sys.stdout.flush()                       # so that a reader who has left (`| head`) is noticed here
+        return code
+    except SystemExit as stop:                   # argparse: after --help, or wrong usage
+        return stop.code or 0
+    except KeyboardInterrupt:
+        print("minicnn: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())   # or Python complains when it ends
+        return 1
+    except Exception as error:
+        return _told(error, debug="--debug" in argv)
+
+
+def _run(argv):
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    args.argv = argv
+    return args.run(args)
+
+
+def _told(error, debug):
+    """One line on stderr for whatever went wrong; the traceback too, if asked."""
+    if debug:
+        traceback.print_exception(error)
+    message = "; ".join(line.strip() for line in str(error).splitlines() if line.strip()).replace(":; ", ": ")
+    if not isinstance(error, EXPECTED):
+        message = f"{type(error).__name__}: {message} (run again with --debug for the traceback)"
+    complain(textwrap.shorten(message or type(error).__name__, 600, placeholder=" ... (the rest with --debug)"))
+    return 1
+
+
+def make_parser():
+    """The argparse parser with all commands."""
+    parser = argparse.ArgumentParser(
+        "minicnn", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Convolutional networks from scratch: run forwards to recognise pictures, backwards to draw them.",
+        epilog="examples:\n  minicnn invert cat -o cat.png\n  minicnn classify cat.png\n  minicnn COMMAND --help")
+    parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for declare in (pictures.add_invert, pictures.add_classify, pictures.add_show_settings,
+                    learning.add_train, learning.add_evaluate,
+                    inspecting.add_gradcheck, inspecting.add_summary, inspecting.add_doctor):
+        declare(commands)
+    return parser

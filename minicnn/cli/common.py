@@ -1,0 +1,122 @@
+"""What the commands share: declaring one, numbers on the command line, places to write to, opinions of pictures."""
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .. import models
+from ..training import predict
+
+
+# ---- Declaring a command -------------------------------------------------------------------------------------------
+
+def add_command(commands, name, run, summary, description, examples):
+    """The parser of one command: `run(args)` returns its exit code; `examples` are lines as one would type them."""
+    parser = commands.add_parser(name, help=summary, description=description,
+                                 epilog="examples:\n" + "\n".join("  " + line for line in examples),
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                        help="show the traceback of an error")
+    parser.set_defaults(run=run, usage_error=parser.error)
+    return parser
+
+
+def add_model(parser):
+    """--model"""
+    parser.add_argument("--model", default="robust", metavar="NAME|FILE",
+                        help="a network that ships with minicnn, or a file that `minicnn train` wrote (robust)")
+
+
+def add_data(parser):
+    """--data and --limit"""
+    parser.add_argument("--data", metavar="DIR", help="the folder of CIFAR-10 (else what MINICNN_DATA names)")
+    parser.add_argument("--limit", type=positive, metavar="N", help="take only the first N pictures, for a trial")
+
+
+def positive(text):
+    """A whole number from 1 on."""
+    return _number(text, int, 1, "a whole number from 1 on")
+
+
+def natural(text):
+    """A whole number from 0 on."""
+    return _number(text, int, 0, "a whole number from 0 on")
+
+
+def amount(text):
+    """A finite number from 0 on."""
+    return _number(text, float, 0, "a number from 0 on")
+
+
+def _number(text, kind, least, wanted):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value
+
+
+# ---- Telling -------------------------------------------------------------------------------------------------------
+
+def complain(message):
+    """One line on stderr."""
+    print(f"minicnn: error: {message}", file=sys.stderr)
+
+
+def percent(share):
+    """0.873  ->  '87 %'"""
+    return f"{100 * share:.0f} %"
+
+
+def bar(share, width=24):
+    """0..1 as a bar of at most `width` letters: eighths of blocks, or # where the terminal knows none."""
+    full, eighths = divmod(round(share * width * 8), 8)
+    blocks = "█" * full + " ▏▎▍▌▋▊▉"[eighths].strip()
+    try:
+        blocks.encode(sys.stdout.encoding or "ascii")
+        return blocks
+    except UnicodeEncodeError:
+        return "#" * round(share * width)
+
+
+# ---- Files ---------------------------------------------------------------------------------------------------------
+
+def require_writable(path, suffixes):
+    """Raise ValueError before the work begins, not after it, when the result could not be written to `path`."""
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"cannot write {path}: the name must end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: there is no folder {path.parent}; make it first, or choose another")
+    if path.is_dir():
+        raise ValueError(f"cannot write {path}: it is a folder; name a file in it")
+
+
+def load_model(name_or_path):
+    """(network, path of its weights).  Only a Classifier has class names, and every command here speaks of classes."""
+    path = models.find(name_or_path)
+    return models.load(path), path
+
+
+# ---- What a network thinks of pictures -----------------------------------------------------------------------------
+
+def eight_bits(pictures):
+    """float 0..1  ->  uint8, rounded as `write_image` does: what will be in the file."""
+    return np.floor(255 * np.clip(pictures, 0, 1) + .5).astype(np.uint8)
+
+
+def probabilities(model, pictures):
+    """(N, H, W, 3), uint8 or float 0..1  ->  (N, classes): the network's opinion of each picture."""
+    x = pictures.astype(np.float32) / 255 if pictures.dtype == np.uint8 else pictures.astype(np.float32)
+    logits = predict(model, x)
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def opinions(model, pictures):
+    """['cat 98 %', ...]: the likeliest class of each picture."""
+    return [f"{model.class_names[row.argmax()]} {percent(row.max())}" for row in probabilities(model, pictures)]

@@ -1,0 +1,52 @@
+"""Commands that look inside: gradcheck, summary, doctor."""
+from .. import models
+from ..data.cifar10 import CLASS_NAMES
+from ..layers.summary import summary
+from .common import add_command, add_model, load_model, natural
+
+
+def add_gradcheck(commands):
+    parser = add_command(
+        commands, "gradcheck", run_gradcheck, "prove the gradient of an operation",
+        "Compare the gradient rules of an operation with central differences of itself, on awkward inputs, and show a\n"
+        "table.  An operation of your own is named as file.py:function.  Exit code 1 when a gradient is wrong.",
+        ["minicnn gradcheck conv2d", "minicnn gradcheck my_layer.py:swish"])
+    parser.add_argument("operation", metavar="NAME|FILE.py:FUNCTION", help="an operation, or a function in a file")
+    parser.add_argument("--seed", type=natural, default=0, help="of the inputs and of the upstream gradients (0)")
+
+
+def run_gradcheck(args):
+    from ..samples import check_operation        # late: it looks up every operation of the package
+    text, ok = check_operation(args.operation, args.seed)
+    print(text)
+    return 0 if ok else 1
+
+
+def add_summary(commands):
+    parser = add_command(
+        commands, "summary", run_summary, "the layers of a network and their sizes",
+        "One line a layer: its output, its weights, its multiplications for one picture, and how many pixels it sees.",
+        ["minicnn summary", "minicnn summary --network small", "minicnn summary --model my.safetensors"])
+    which = parser.add_mutually_exclusive_group()
+    add_model(which)
+    which.add_argument("--network", choices=sorted(models.NETWORKS), help="a kind of network, untrained")
+
+
+def run_summary(args):
+    model = models.build(args.network, CLASS_NAMES, rng=0) if args.network else load_model(args.model)[0]
+    print(summary(model))
+    return 0
+
+
+def add_doctor(commands):
+    add_command(commands, "doctor", run_doctor, "what this machine and this installation offer",
+                "Versions, the linear algebra library and its threads, whether a GPU is used and why not, the\n"
+                "networks that ship with minicnn, and how fast matrices are multiplied: send it along with a question.",
+                ["minicnn doctor"])
+
+
+def run_doctor(args):
+    from .. import doctor                        # late: nobody else needs it
+    for topic, finding in doctor.findings():
+        print(f"{topic:<16}  {finding}", flush=True)
+    return 0

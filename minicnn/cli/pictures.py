@@ -1,0 +1,212 @@
+"""Commands about pictures: classify, invert, show-settings."""
+import dataclasses
+import json
+import shlex
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import __version__, images, weights
+from ..generate.inversion import NO_PRIOR, Recipe, invert
+from .common import (add_command, add_model, bar, complain, eight_bits, load_model, natural, opinions, positive,
+                     probabilities, require_writable)
+
+SIDE = 32                                        # of the pictures that the networks were trained with
+LIKELIEST = 5
+MOST_FRAMES, FRAME_SIDE = 30, 128                # of an animation: GIFs grow large and slow quickly
+
+
+# ---- classify ------------------------------------------------------------------------------------------------------
+
+def add_classify(commands):
+    parser = add_command(
+        commands, "classify", run_classify, "what a network sees in your pictures",
+        "The five likeliest classes of each picture.  The middle square of it is shrunk to 32x32 pixels: that is all\n"
+        "the network sees.  Any kind of picture file goes in; one that cannot be read is named, and the others go on.",
+        ["minicnn classify photo.jpg", "minicnn classify *.png --model my.safetensors"])
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a picture file")
+    add_model(parser)
+
+
+def run_classify(args):
+    model, _ = load_model(args.model)
+    failed = 0
+    for path in args.pictures:
+        try:
+            picture = as_seen(path)
+        except (ValueError, OSError) as error:
+            if args.debug:
+                raise
+            complain(error)
+            failed += 1
+            continue
+        print(_likeliest(path, model.class_names, probabilities(model, picture[None])[0]), flush=True)
+    return 1 if failed else 0
+
+
+def as_seen(path):
+    """The picture in a file as the networks take it: its middle square, (32, 32, 3) float32 in 0..1."""
+    picture = images.square(images.read_image(path))
+    return np.clip(images.resize(picture, (SIDE, SIDE), "lanczos"), 0, 1)
+
+
+def _likeliest(path, class_names, shares):
+    width = max(map(len, class_names))
+    lines = [f"  {class_names[k]:<{width}}  {shares[k]:6.1%}  {bar(shares[k])}".rstrip()
+             for k in np.argsort(-shares)[:LIKELIEST]]
+    return "\n".join([str(path), *lines])
+
+
+# ---- invert --------------------------------------------------------------------------------------------------------
+
+def add_invert(commands):
+    parser = add_command(
+        commands, "invert", run_invert, "draw what a network thinks a class looks like",
+        "Run a classifier in reverse: its weights are frozen, and the pixels follow the gradient until it sees the\n"
+        "class.  Writes a sheet with the network's opinion under each picture.  The same seed gives the same file.",
+        ["minicnn invert cat -o cat.png", "minicnn invert ship --count 4 --native ships --animate ship.gif",
+         "minicnn invert dog --start photo.jpg", "minicnn invert cat --no-prior -o noise.png",
+         "minicnn invert --all -o every-class.png"])
+    parser.add_argument("target", nargs="?", metavar="CLASS", help="what to draw: airplane, cat, ship, ...")
+    parser.add_argument("--all", action="store_true", help="every class the network knows, a row each")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the sheet, a .png or .jpg (CLASS.png, or all.png)")
+    parser.add_argument("--count", type=positive, metavar="N", help="how many (8; with --all: 4 of each class)")
+    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="another seed, other pictures (0)")
+    parser.add_argument("--steps", type=natural, metavar="N", help=f"how often pixels are changed ({Recipe().steps})")
+    parser.add_argument("--size", type=positive, default=192, metavar="PIXELS",
+                        help="side of each picture on the sheet (192)")
+    parser.add_argument("--native", metavar="DIR",
+                        help=f"also write each picture alone, {SIDE}x{SIDE}: DIR/cat-000.png, ...")
+    parser.add_argument("--animate", metavar="FILE", help="also how they came about: a .gif, .webp or .png")
+    parser.add_argument("--start", metavar="noise|gaussian|PICTURE",
+                        help="where pictures begin: noise, a blurred guess (gaussian, as usual), or a picture of yours")
+    parser.add_argument("--no-prior", action="store_true",
+                        help="the plain gradient from noise: what it finds convinces the network and nobody else")
+    add_model(parser)
+
+
+def run_invert(args):
+    started = time.perf_counter()
+    _complete(args)
+    model, weights_path = load_model(args.model)
+    names = model.class_names if args.all else [args.target]
+    labels = np.repeat([model.class_index(name) for name in names], args.count)
+    start = args.start if args.start in ("noise", "gaussian") else as_seen(args.start)
+    floats, frames = _draw(model, labels, start, args)
+    pictures, settings = eight_bits(floats), _settings(args, weights_path)
+    captions = opinions(model, pictures)
+    _write_sheet(pictures, captions, args, settings)
+    _write_native(pictures, names, args, settings)
+    _write_animation([*frames, pictures], model, args, settings)
+    _report(names, captions, args, time.perf_counter() - started)
+    return 0
+
+
+def _complete(args):
+    """Fill in what depends on other arguments, and refuse what could not be done in the end."""
+    if not args.all and args.target is None:
+        args.usage_error("name a CLASS to draw, or --all")
+    args.count = args.count or (4 if args.all else 8)
+    args.output = args.output or f"{'all' if args.all else args.target}.png"
+    args.start = args.start or ("noise" if args.no_prior else "gaussian")
+    args.recipe = NO_PRIOR if args.no_prior else Recipe()
+    if args.steps is not None:
+        args.recipe = dataclasses.replace(args.recipe, steps=args.steps)
+    require_writable(args.output, images.PICTURE_FORMATS)
+    if args.animate:
+        require_writable(args.animate, images.ANIMATION_FORMATS)
+    if args.native and Path(args.native).exists() and not Path(args.native).is_dir():
+        raise ValueError(f"--native {args.native} is a file; name a folder")
+
+
+def _draw(model, labels, start, args):
+    """(pictures, some of the pictures on the way for the animation)."""
+    frames, every = [], -(-args.recipe.steps // MOST_FRAMES) or 1
+    with tqdm(total=args.recipe.steps, desc="drawing", unit="step", leave=False, disable=None) as progress:
+        def watch(step, pictures):
+            progress.update()
+            if args.animate and step % every == 0:
+                frames.append(eight_bits(pictures))
+        return invert(model, labels, args.count, args.seed, args.recipe, start, watch), frames
+
+
+def _settings(args, weights_path):
+    """What is kept in each file: enough to make it again."""
+    settings = {"command": _command(args), "seed": args.seed, "version": __version__,
+                "model": Path(args.model).name, "weights": weights.hash_of(weights_path)}
+    if args.start not in ("noise", "gaussian"):
+        settings["start"] = weights.hash_of(args.start)
+    return settings
+
+
+def _command(args):
+    """The command with everything said that matters.  Files by their names only, not where they lie."""
+    start = args.start if args.start in ("noise", "gaussian") else Path(args.start).name
+    words = ["minicnn", "invert", "--all" if args.all else args.target]
+    for option, value in [("count", args.count), ("seed", args.seed), ("steps", args.recipe.steps),
+                          ("size", args.size), ("start", start), ("model", Path(args.model).name)]:
+        words += [f"--{option}", str(value)]
+    return shlex.join(words + ["--no-prior"] * args.no_prior)
+
+
+def _sheet(pictures, captions, args, side):
+    return images.contact_sheet(pictures, captions, columns=args.count if args.all else None, scale=side / SIDE)
+
+
+def _write_sheet(pictures, captions, args, settings):
+    images.write_image(_sheet(pictures, captions, args, args.size), args.output, settings)
+
+
+def _write_native(pictures, names, args, settings):
+    if not args.native:
+        return
+    Path(args.native).mkdir(parents=True, exist_ok=True)
+    for i, picture in enumerate(pictures):
+        name, number = names[i // args.count], i % args.count
+        images.write_image(picture, Path(args.native) / f"{name}-{number:03d}.png", {**settings, "picture": i})
+
+
+def _write_animation(frames, model, args, settings):
+    if not args.animate:
+        return
+    sheets = [_sheet(pictures, opinions(model, pictures), args, FRAME_SIDE) for pictures in frames]
+    images.write_animation(_of_one_size(sheets), args.animate, settings=settings)
+
+
+def _of_one_size(sheets):
+    """A long caption widens its sheet: the others get as much paper."""
+    height, width = (max(sheet.shape[axis] for sheet in sheets) for axis in (0, 1))
+    padded = [np.full((height, width, 3), images.PAPER, np.uint8) for _ in sheets]
+    for paper, sheet in zip(padded, sheets):
+        paper[:sheet.shape[0], :sheet.shape[1]] = sheet
+    return padded
+
+
+def _report(names, captions, args, seconds):
+    width = max(map(len, names))
+    print("what the network sees in them:")
+    for k, name in enumerate(names):
+        print(f"  {name:<{width}}  {', '.join(captions[k * args.count:(k + 1) * args.count])}")
+    written = [args.output, args.animate, args.native and f"{len(captions)} pictures in {args.native}"]
+    print(f"wrote {', '.join(filter(None, written))} in {seconds:.1f} s")
+
+
+# ---- show-settings -------------------------------------------------------------------------------------------------
+
+def add_show_settings(commands):
+    parser = add_command(
+        commands, "show-settings", run_show_settings, "how a picture of minicnn was made",
+        "Print what stands in a picture that minicnn made: command, seed, version, network and hash of its weights.",
+        ["minicnn show-settings cat.png"])
+    parser.add_argument("picture", metavar="PICTURE", help="a .png, .jpg or .gif")
+
+
+def run_show_settings(args):
+    settings = images.read_settings(args.picture)
+    if settings is None:
+        raise ValueError(f"{args.picture} holds no settings: minicnn did not make it, or another program saved it "
+                         "again; take the original file")
+    print(json.dumps(settings, indent=2, ensure_ascii=False))
+    return 0

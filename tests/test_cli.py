@@ -1,0 +1,551 @@
+"""The command line: every command, its exit codes, its errors, and what it writes."""
+import hashlib
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minicnn as mc
+from minicnn import weights
+from minicnn.cli import main, make_parser
+from minicnn.data.cifar10 import CLASS_NAMES, load_cifar10
+from minicnn.models import ClassGaussian
+
+COMMANDS = ["invert", "classify", "show-settings", "train", "evaluate", "gradcheck", "summary", "doctor"]
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    """The path of a tiny network that was never trained."""
+    rng = np.random.default_rng(0)
+    model = mc.models.build("small", CLASS_NAMES, rng=0, widths=((4,), (8,)))
+    images = rng.integers(0, 256, (200, 32, 32, 3), dtype=np.uint8)
+    model.start = ClassGaussian(10).fit(mc.data.Dataset(images, np.arange(200) % 10, CLASS_NAMES))
+    path = tmp_path_factory.mktemp("net") / "tiny.safetensors"
+    mc.save(model, path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory):
+    """A folder like CIFAR-10's binary version, with few pictures: each class has its own colour, and noise."""
+    folder, rng = tmp_path_factory.mktemp("cifar"), np.random.default_rng(1)
+    colours = rng.integers(40, 216, (10, 3, 1))
+    for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
+        labels = rng.permutation(np.arange(40) % 10)
+        planes = np.clip(colours[labels] + rng.normal(0, 20, (40, 3, 1024)), 0, 255).astype(np.uint8)
+        records = np.concatenate([labels[:, None].astype(np.uint8), planes.reshape(40, -1)], axis=1)
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    return str(folder)
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """run("invert cat", "--seed", 3)  ->  (exit code, stdout, stderr), in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINICNN_DATA", raising=False)
+
+    def call(words, *more):
+        code = main([*shlex.split(words), *map(str, more)])
+        return code, *capsys.readouterr()
+    return call
+
+
+def start_process(*words, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen([sys.executable, "-m", "minicnn", *map(str, words)], env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def assert_one_line(err, *parts):
+    assert err.startswith("minicnn: error: ") and err.count("\n") == 1 and "Traceback" not in err, err
+    assert all(part in err for part in parts), err
+
+
+# ---- Help, versions, wrong usage -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_describes_and_shows_examples_that_parse(run, command):
+    code, out, err = run(f"{command} --help")
+    assert code == 0 and not err
+    examples = out.partition("examples:\n")[2].strip().splitlines()
+    assert examples and all(line.strip().startswith(f"minicnn {command}") for line in examples)
+    for line in examples:
+        make_parser().parse_args(shlex.split(line)[1:])          # exits if it is not understood
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_main_help_names_every_command(run):
+    code, out, _ = run("--help")
+    assert code == 0 and "examples:" in out
+    assert re.findall(r"^    ([a-z-]+)\b", out, re.M) == COMMANDS
+
+
+def test_version(run):
+    assert run("--version") == (0, f"minicnn {mc.__version__}\n", "")
+
+
+def test_no_command_shows_help_and_is_an_error(run):
+    code, out, err = run("")
+    assert code == 2 and not out and "minicnn COMMAND --help" in err
+
+
+@pytest.mark.parametrize("words, said", [
+    ("frobnicate", "invalid choice: 'frobnicate'"), ("classify", "PICTURE"),
+    ("invert", "name a CLASS to draw, or --all"),
+    ("invert cat --count 0", "--count: '0' is not a whole number from 1 on"), ("invert cat --seed -1", "--seed"),
+    ("invert cat --steps x", "'x' is not a whole number"), ("train", "-o/--output"),
+    ("train -o a.safetensors --lr nan", "'nan' is not a number"),
+    ("train -o a.safetensors --widths 3,x", "24,32/64,64"),
+    ("train -o a.safetensors --widths 3,0", "24,32/64,64"), ("evaluate --attack linf", "linf"),
+    ("summary --model a --network small", "not allowed with")])
+def test_wrong_usage_is_exit_code_2(run, words, said):
+    code, out, err = run(words)
+    assert code == 2 and not out and said in err.splitlines()[-1] and "Traceback" not in err
+
+
+@pytest.mark.parametrize("option, value", [("lr", 0), ("warmup", 1), ("label-smoothing", 1.5), ("average", 1)])
+def test_settings_out_of_range(run, cifar, option, value):
+    code, _, err = run(f"train -o a.safetensors --{option} {value} --data", cifar)
+    assert code == 2 and f"--{option}" in err
+
+
+# ---- Errors --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("words, parts", [
+    ("invert cat --model nix", ["no network nix", "ships with minicnn"]),
+    ("classify a.png --model nix", ["no network nix"]),
+    ("summary --model nix", ["no network nix"]),
+    ("invert cat -o none/cat.png", ["none/cat.png", "no folder none", "make it first"]),
+    ("invert cat -o cat.bmp", ["cat.bmp", ".png"]),
+    ("invert cat --animate cat.mp4", ["cat.mp4", ".gif"]),
+    ("show-settings nix.png", ["no picture nix.png", "check the name"]),
+    ("train -o net.png", ["net.png", ".safetensors"]),
+    ("train -o net.safetensors", ["CIFAR-10", "--data", "MINICNN_DATA"]),
+    ("train --data nix -o net.safetensors", ["CIFAR-10", "nix"]),
+    ("train -o net.safetensors --resume", ["no checkpoint net.ckpt", "without --resume"]),
+    ("gradcheck nix", ["no operation 'nix'", "conv2d", "file.py:function"]),
+    ("gradcheck nix.py:f", ["nix.py"])])
+def test_an_error_is_one_line(run, words, parts):
+    code, out, err = run(words)
+    assert code == 1 and not out
+    assert_one_line(err, *parts)
+
+
+def test_unknown_class_lists_the_known_ones(run, net):
+    code, out, err = run("invert unicorn --model", net)
+    assert code == 1 and not out
+    assert_one_line(err, "unicorn", *CLASS_NAMES)
+
+
+def test_files_that_are_no_network(run, tmp_path):
+    (tmp_path / "text.safetensors").write_text("hello")
+    weights.save({"weight": np.zeros(3, np.float32)}, tmp_path / "bare.safetensors")
+    code, _, err = run("summary --model text.safetensors")
+    assert code == 1
+    assert_one_line(err, "text.safetensors cannot be read as safetensors")
+    code, _, err = run("summary --model bare.safetensors")
+    assert code == 1
+    assert_one_line(err, "bare.safetensors", "does not say of which network")
+
+
+@pytest.mark.parametrize("words", ["--debug invert cat --model nix", "invert cat --model nix --debug",
+                                   "invert --debug cat --model nix"])
+def test_debug_shows_the_traceback_before_or_after_the_command(run, words):
+    code, _, err = run(words)
+    assert code == 1 and "Traceback" in err
+    assert_one_line(err.splitlines(keepends=True)[-1], "no network nix")
+
+
+def test_an_unexpected_error_says_its_type_and_how_to_see_more(run, net, monkeypatch):
+    def broken(*_, **__):
+        raise KeyError("weight")
+    monkeypatch.setattr("minicnn.cli.inspecting.summary", broken)
+    code, _, err = run("summary --model", net)
+    assert code == 1
+    assert_one_line(err, "KeyError: 'weight' (run again with --debug for the traceback)")
+
+
+def test_ctrl_c_is_130(run, net, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+    monkeypatch.setattr("minicnn.cli.inspecting.summary", interrupted)
+    assert run("summary --model", net) == (130, "", "minicnn: stopped\n")
+
+
+def test_as_a_process(net, tmp_path):
+    process = start_process("classify", "nix.png", "--model", net, cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and not out
+    assert_one_line(err, "no picture nix.png")
+
+
+def test_a_reader_who_leaves_is_no_error(tmp_path):
+    process = start_process("summary", "--network", "small", cwd=tmp_path)
+    process.stdout.close()                       # before anything is printed
+    assert process.stderr.read() == "" and process.wait(timeout=60) == 1
+
+
+# ---- classify ------------------------------------------------------------------------------------------------------
+
+def gradient_picture():
+    rows, columns = np.mgrid[0:40, 0:60]
+    return np.stack([rows * 6, columns * 4, 255 - rows * 3], axis=2).astype(np.uint8)
+
+
+def write_kinds(folder):
+    """The same picture in every kind of file; returns the paths."""
+    picture = Image.fromarray(gradient_picture())
+    picture.save(folder / "rgb.png")
+    picture.convert("L").save(folder / "gray.png")
+    picture.quantize(200).save(folder / "palette.png")
+    picture.convert("1").save(folder / "bits.png")
+    picture.convert("L").convert("LA").save(folder / "gray_alpha.png")
+    picture.convert("RGBA").save(folder / "alpha.png")
+    Image.fromarray(gradient_picture()[:, :, 0].astype(np.uint16) * 257).save(folder / "deep.png")
+    picture.convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    picture.save(folder / "animated.gif", save_all=True, append_images=[picture.rotate(90)])
+    picture.save(folder / "plain.webp", lossless=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6                             # the camera was held upright
+    picture.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png", exif=exif)
+    return sorted(folder.iterdir())
+
+
+def test_pictures_of_any_kind_go_in(run, net, tmp_path):
+    paths = write_kinds(tmp_path)
+    code, out, err = run("classify --model", net, *paths)
+    assert code == 0 and not err
+    blocks = dict(re.findall(r"^(\S+)\n((?:  .+\n){5})", out, re.M))
+    assert list(blocks) == [str(path) for path in paths]
+    for block in blocks.values():
+        assert re.fullmatch(r"(  [a-z]+ +\d+\.\d%(  \S+)?\n){5}", block)
+        shares = [float(share) for share in re.findall(r"([\d.]+)%", block)]
+        assert shares == sorted(shares, reverse=True) and 50 <= sum(shares) <= 100.3
+    same = [blocks[str(tmp_path / name)] for name in ("rgb.png", "alpha.png", "plain.webp", "turned.png")]
+    assert same == same[:1] * 4                  # without loss, opaque, and turned back: the same picture
+
+
+def test_classify_agrees_with_the_network(run, net, tmp_path):
+    Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
+    model = mc.models.load(net)
+    x = np.clip(mc.resize(gradient_picture()[:, 10:50], (32, 32), "lanczos"), 0, 1)
+    share = mc.softmax(mc.predict(model, x[None])).numpy()[0]
+    _, out, _ = run("classify a.png --model", net)
+    for k in np.argsort(-share)[:5]:
+        assert re.search(rf"{CLASS_NAMES[k]} +{share[k]:.1%} ", out)
+
+
+def bomb():
+    """A PNG of a few bytes whose header speaks of 20000 x 20000 pixels."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = struct.pack(">2I5B", 20000, 20000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
+
+
+def png_bytes():
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, "PNG")
+    return file.getvalue()
+
+
+BROKEN = {"truncated.png": (png_bytes()[:3000], "broken or cut short"), "bomb.png": (bomb(), "400 megapixels"),
+          "empty.png": (b"", "empty file"), "text.png": (b"this is no picture\n", "not a picture"),
+          "header.png": (png_bytes()[:20], "not a picture|broken")}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_unreadable_picture_is_named_and_the_rest_goes_on(run, net, tmp_path, name):
+    content, said = BROKEN[name]
+    (tmp_path / name).write_bytes(content)
+    Image.fromarray(gradient_picture()).save(tmp_path / "good.png")
+    code, out, err = run(f"classify {name} good.png --model", net)
+    assert code == 1 and out.startswith("good.png\n")
+    assert_one_line(err, name)
+    assert re.search(said, err)
+
+
+def test_a_folder_and_an_absent_file(run, net, tmp_path):
+    (tmp_path / "folder").mkdir()
+    code, out, err = run("classify folder nix.png --model", net)
+    assert code == 1 and not out
+    lines = err.splitlines()
+    assert len(lines) == 2 and "folder is a folder" in lines[0] and "no picture nix.png" in lines[1]
+
+
+def test_bars_without_blocks_where_the_terminal_has_none(net, tmp_path):
+    Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-m", "minicnn", "classify", "a.png", "--model", net], cwd=tmp_path,
+                          env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and not done.stderr and "#" in done.stdout
+
+
+# ---- invert --------------------------------------------------------------------------------------------------------
+
+def test_invert_writes_a_sheet_pictures_and_an_animation(run, net, tmp_path):
+    code, out, err = run("invert ship --count 3 --steps 4 --size 64 --native ships --animate ship.gif --model", net)
+    assert code == 0 and not err
+    assert re.search(r"^wrote ship.png, ship.gif, 3 pictures in ships in \d+\.\d s$", out, re.M)
+    assert sorted(path.name for path in (tmp_path / "ships").iterdir()) == [f"ship-{i:03d}.png" for i in range(3)]
+    pictures = [Image.open(tmp_path / "ships" / f"ship-{i:03d}.png") for i in range(3)]
+    assert all(picture.size == (32, 32) and picture.mode == "RGB" for picture in pictures)
+    sheet = Image.open(tmp_path / "ship.png")
+    assert sheet.width >= 3 * 64 and sheet.height > 64
+    animation = Image.open(tmp_path / "ship.gif")
+    assert animation.n_frames > 1
+
+
+def test_the_opinion_is_of_the_picture_as_it_was_saved(run, net, tmp_path):
+    _, out, _ = run("invert frog --count 3 --steps 5 --native n --model", net)
+    saved = np.stack([mc.read_image(tmp_path / "n" / f"frog-{i:03d}.png") for i in range(3)])
+    share = mc.softmax(mc.predict(mc.models.load(net), saved)).numpy()
+    told = ", ".join(f"{CLASS_NAMES[row.argmax()]} {100 * row.max():.0f} %" for row in share)
+    assert f"  frog  {told}\n" in out
+
+
+def test_pictures_are_those_of_the_function(run, net, tmp_path):
+    run("invert dog --count 2 --steps 6 --seed 4 --native n --model", net)
+    recipe = mc.generate.Recipe(steps=6)
+    expected = mc.generate.invert(mc.models.load(net), "dog", count=2, seed=4, recipe=recipe)
+    for i in range(2):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "n" / f"dog-{i:03d}.png")),
+                              np.floor(255 * expected[i] + .5).astype(np.uint8))
+
+
+@pytest.mark.parametrize("options", ["", "--no-prior", "--start noise", "--start photo.png", "--all --count 1"])
+def test_the_same_seed_gives_the_same_file_and_another_seed_another(run, net, tmp_path, options):
+    Image.fromarray(gradient_picture()).save(tmp_path / "photo.png")
+    for name, seed in [("one", 1), ("again", 1), ("two", 2)]:
+        command = f"invert cat --count 2 --steps 3 {options} --seed {seed} -o {name}.png --animate {name}.gif --model"
+        assert run(command, net)[0] == 0
+    for suffix in (".png", ".gif"):
+        one, again, two = ((tmp_path / (name + suffix)).read_bytes() for name in ("one", "again", "two"))
+        assert one == again and one != two
+
+
+def test_settings_tell_how_to_make_the_picture_again(run, net, tmp_path):
+    run("invert bird --seed 3 --steps 2 --count 2 --size 40 --start noise --native n -o made/../bird.png --model", net)
+    assert not (tmp_path / "bird.png").exists()  # there is no folder "made"
+    run("invert bird --seed 3 --steps 2 --count 2 --size 40 --start noise --native n --model", net)
+    code, out, _ = run("show-settings bird.png")
+    settings = json.loads(out)
+    assert code == 0 and settings == {
+        "command": "minicnn invert bird --count 2 --seed 3 --steps 2 --size 40 --start noise --model tiny.safetensors",
+        "seed": 3, "version": mc.__version__, "model": "tiny.safetensors",
+        "weights": hashlib.sha256(Path(net).read_bytes()).hexdigest()[:12]}
+    single = json.loads(run("show-settings n/bird-001.png")[1])
+    assert single == {**settings, "picture": 1}
+    first = (tmp_path / "bird.png").read_bytes()
+    os.symlink(net, tmp_path / "tiny.safetensors")
+    assert run(settings["command"].removeprefix("minicnn "), "-o", "again.png")[0] == 0
+    assert (tmp_path / "again.png").read_bytes() == first
+
+
+def test_a_picture_to_start_from_is_known_by_its_hash(run, net, tmp_path):
+    (tmp_path / "deep").mkdir()
+    Image.fromarray(gradient_picture()).save(tmp_path / "deep" / "photo.png")
+    run("invert cat --steps 0 --count 1 --start deep/photo.png --native n --model", net)
+    settings = json.loads(run("show-settings cat.png")[1])
+    assert "--start photo.png" in settings["command"] and "deep" not in json.dumps(settings)
+    assert settings["start"] == hashlib.sha256((tmp_path / "deep" / "photo.png").read_bytes()).hexdigest()[:12]
+    seen = np.clip(mc.resize(gradient_picture()[:, 10:50], (32, 32), "lanczos"), 0, 1)
+    drawn = np.asarray(Image.open(tmp_path / "n" / "cat-000.png"))
+    assert np.array_equal(drawn, np.floor(255 * seen + .5).astype(np.uint8))
+
+
+def test_all_draws_every_class(run, net, tmp_path):
+    code, out, _ = run("invert --all --count 2 --steps 1 --size 32 --native n --model", net)
+    assert code == 0 and "wrote all.png, 20 pictures in n" in out
+    assert sorted(path.name for path in (tmp_path / "n").iterdir()) == \
+           sorted(f"{name}-{i:03d}.png" for name in CLASS_NAMES for i in range(2))
+    rows = re.findall(r"^  (\w+) +\w+ \d+ %, \w+ \d+ %$", out, re.M)
+    assert rows == CLASS_NAMES
+
+
+def test_no_prior_starts_from_noise_and_is_not_smooth(run, net, tmp_path):
+    run("invert cat --no-prior --steps 2 --count 2 --native plain --model", net)
+    settings = json.loads(run("show-settings cat.png")[1])
+    assert "--start noise" in settings["command"] and settings["command"].endswith("--no-prior")
+    run("invert cat --steps 2 --count 2 --native usual --model", net)
+    plain, usual = (mc.read_image(tmp_path / name / "cat-000.png") for name in ("plain", "usual"))
+    assert np.abs(np.diff(plain, axis=1)).mean() > 3 * np.abs(np.diff(usual, axis=1)).mean()
+
+
+def test_invert_without_statistics_of_the_training_pictures(run, tmp_path):
+    mc.save(mc.models.build("small", CLASS_NAMES, rng=0, widths=((4,),)), tmp_path / "bare.safetensors")
+    code, _, err = run("invert cat --model bare.safetensors")
+    assert code == 1
+    assert_one_line(err, "no statistics", "noise")
+    assert run("invert cat --model bare.safetensors --start noise --steps 1 --count 1")[0] == 0
+
+
+def test_native_that_is_a_file_is_refused_before_the_work(run, net, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    code, _, err = run("invert cat --native taken --model", net)
+    assert code == 1 and not (tmp_path / "cat.png").exists()
+    assert_one_line(err, "taken is a file", "folder")
+
+
+def test_show_settings_of_a_foreign_picture(run, tmp_path):
+    Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
+    code, out, err = run("show-settings a.png")
+    assert code == 1 and not out
+    assert_one_line(err, "a.png holds no settings")
+
+
+# ---- train, evaluate -----------------------------------------------------------------------------------------------
+
+SMALL = "train --widths 4/6 --batch 20 --lr .1 --average .8 --epsilon .5"
+
+
+def test_train_evaluate_and_use(run, cifar, tmp_path):
+    code, out, err = run(f"{SMALL} --epochs 2 -o net.safetensors --data", cifar)
+    assert code == 0 and not err
+    assert re.search(r"network small: [\d,]+ parameters; on the CPU, \d+ threads", out)
+    assert re.search(r"s a step: about .* for the rest", out) and len(re.findall(r"^epoch   [12]/2", out, re.M)) == 2
+    told = re.search(r"wrote net.safetensors: ([\d.]+)% of 40 test pictures recognised", out)
+    metadata = weights.read("net.safetensors")[1]
+    model, test = mc.models.load("net.safetensors"), load_cifar10(cifar, "test")
+    assert float(metadata["test_accuracy"]) == mc.accuracy(model, test) == pytest.approx(float(told[1]) / 100)
+    assert metadata["made_by"].startswith("minicnn train --data DIR --network small --widths 4/6 --epochs 2 --batch 20")
+    assert str(tmp_path) not in json.dumps(metadata) and cifar not in json.dumps(metadata)
+    assert json.loads(metadata["settings"])["epsilon"] == .5
+    assert run("invert cat --count 1 --steps 1 --model net.safetensors")[0] == 0
+    expected = mc.accuracy(model, test, lambda m, x, labels: mc.l2_attack(m, x, labels, .4, .2, 3))
+    code, out, _ = run("evaluate --model net.safetensors --attack l2 --epsilon .4 --step .2 --steps 3 --data", cifar)
+    rows = {line.split()[0]: line.split()[1:4] for line in out.splitlines()[2:]}
+    assert code == 0 and list(rows) == [*CLASS_NAMES, "all"] and all(row[0] == "4" for row in list(rows.values())[:10])
+    assert rows["all"] == ["40", f"{mc.accuracy(model, test):.2%}", f"{expected:.2%}"]
+    hits = mc.predict(model, test.images_float()).argmax(axis=1) == test.labels
+    assert [row[1] for row in list(rows.values())[:10]] == [f"{hits[test.labels == k].mean():.2%}" for k in range(10)]
+
+
+def test_the_network_that_is_kept_can_be_made_again_by_its_own_command(run, cifar, monkeypatch, tmp_path):
+    monkeypatch.setenv("MINICNN_DATA", cifar)
+    assert run(f"{SMALL} --epochs 1 --limit 100 --seed 3 -o net.safetensors")[0] == 0
+    command = weights.read("net.safetensors")[1]["made_by"]
+    first = Path("net.safetensors").read_bytes()
+    (tmp_path / "net.ckpt").unlink()
+    words = shlex.split(command)[1:]
+    words[words.index("DIR")] = cifar
+    assert run(shlex.join(words))[0] == 0
+    assert Path("net.safetensors").read_bytes() == first
+
+
+def test_a_checkpoint_is_not_overwritten_and_resume_goes_on(run, cifar):
+    assert run(f"{SMALL} --epochs 1 -o net.safetensors --data", cifar)[0] == 0
+    before = Path("net.ckpt").read_bytes()
+    code, _, err = run(f"{SMALL} --epochs 1 -o net.safetensors --data", cifar)
+    assert code == 1 and Path("net.ckpt").read_bytes() == before
+    assert_one_line(err, "net.ckpt", "--resume", "delete it", "another -o")
+    code, _, err = run(f"{SMALL} --epochs 2 -o net.safetensors --resume --data", cifar)
+    assert code == 1
+    assert_one_line(err, "net.ckpt", "epochs was 1, now 2")
+    code, _, err = run(f"{SMALL} --widths 4/7 --epochs 1 -o net.safetensors --resume --data", cifar)
+    assert code == 1
+    assert_one_line(err, "net.ckpt", "another network")
+    code, out, _ = run(f"{SMALL} --epochs 1 -o net.safetensors --resume --data", cifar)
+    assert code == 0 and "going on after 1 epochs and 0 steps" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")
+def test_ctrl_c_in_training_says_how_to_go_on_and_the_end_is_the_same(run, cifar, tmp_path):
+    words = [*shlex.split(f"{SMALL} --epochs 6 --data"), cifar, "-o"]
+    process = start_process(*words, "net.safetensors", cwd=tmp_path)
+    for line in process.stdout:
+        if line.startswith("epoch   1/"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    again = shlex.split(err.splitlines()[-1])
+    assert again == ["minicnn", *words, "net.safetensors", "--resume"]
+    assert not (tmp_path / "net.safetensors").exists() and (tmp_path / "net.ckpt").exists()
+    assert run(shlex.join(again[1:]))[0] == 0
+    assert run(shlex.join([*words, "undisturbed.safetensors"]))[0] == 0
+    stopped, undisturbed = (weights.read(name)[0] for name in ("net.safetensors", "undisturbed.safetensors"))
+    assert all(np.array_equal(stopped[name], undisturbed[name]) for name in undisturbed)
+
+
+def test_too_few_pictures_are_refused_before_the_training(run, cifar):
+    code, out, err = run("train --limit 12 -o net.safetensors --data", cifar)
+    assert code == 1 and not out
+    assert_one_line(err, "of the 12 pictures", "--limit")
+
+
+def test_a_network_of_other_classes_is_not_evaluated(run, cifar, tmp_path):
+    mc.save(mc.models.build("small", ["cat", "dog"], rng=0, widths=((4,),)), tmp_path / "two.safetensors")
+    code, _, err = run("evaluate --model two.safetensors --data", cifar)
+    assert code == 1
+    assert_one_line(err, "cat, dog", "airplane", "other data")
+
+
+# ---- gradcheck, summary, doctor ------------------------------------------------------------------------------------
+
+def test_gradcheck_shows_a_table(run):
+    code, out, err = run("gradcheck dense --seed 2")
+    assert code == 0 and not err and "weight" in out and "all gradients right" in out
+
+
+def test_gradcheck_of_a_file(run, tmp_path):
+    source = """
+import minicnn as mc
+
+@mc.differentiable
+def square(x):
+    return x * x, (lambda dy: dy * x * {factor},)
+"""
+    (tmp_path / "right.py").write_text(source.format(factor=2))
+    (tmp_path / "wrong.py").write_text(source.format(factor=3))
+    assert run("gradcheck right.py:square")[0] == 0
+    code, out, err = run("gradcheck wrong.py:square")
+    assert code == 1 and "FAILED" in out and not err
+
+
+def test_summary_of_a_file_and_of_a_kind(run, net):
+    code, out, _ = run("summary --model", net)
+    assert code == 0 and "Conv2d(3, 4, 3x3)" in out and "total" in out
+    code, out, _ = run("summary --network small")
+    assert code == 0 and "433,922" in out
+
+
+def test_doctor_tells_what_there_is(run, monkeypatch):
+    code, out, err = run("doctor")
+    assert code == 0 and not err
+    found = dict(re.split("  +", line, maxsplit=1) for line in out.splitlines())
+    assert found["minicnn"] == mc.__version__ and found["NumPy"] == np.__version__
+    assert {"Python", "BLAS", "threads", "array library", "Pillow", "safetensors", "networks"} <= found.keys()
+    assert re.match(r"[1-9]\d* GFLOP/s", found["matrix product"])
+    assert mc.gpu_status() in found["array library"] or "available" == mc.gpu_status()
+
+
+def test_a_thread_count_that_is_none(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MINICNN_THREADS": "many"}
+    done = subprocess.run([sys.executable, "-m", "minicnn", "doctor"], env=environment, capture_output=True, text=True,
+                          cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    assert_one_line(done.stderr, "MINICNN_THREADS", "'many'")
+
+
+# ---- The network that ships ----------------------------------------------------------------------------------------
+
+def test_the_shipped_network_draws_what_it_is_asked_for(run, tmp_path):
+    code, out, _ = run("invert cat --count 4")
+    assert code == 0 and len(re.findall(r"cat \d+ %", out)) == 4, out
+    settings = json.loads(run("show-settings cat.png")[1])
+    assert settings["model"] == "robust" and settings["weights"] == weights.hash_of(mc.models.find("robust"))
