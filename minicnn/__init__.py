@@ -6,19 +6,20 @@
     mc.write_image(mc.contact_sheet(pictures, scale=4), "cats.png")
 """
 from . import data, generate, images, models
-from .arithmetic import (abs, add, argmax, argmin, clip, concatenate, divide, exp, getitem, log, matmul, max, maximum, mean, min,
-                         minimum, multiply, negative, pad, power, reshape, sqrt, stack, subtract, sum, transpose, where)
+from .arithmetic import (abs, add, argmax, argmin, clip, concatenate, divide, exp, getitem, log, matmul, max, maximum,
+                         mean, min, minimum, multiply, negative, pad, power, reshape, sqrt, stack, subtract, sum,
+                         transpose, where)
 from .attack import l2_attack
 from .backend import array_library, gpu_status
 from .gradcheck import GradientError, gradcheck
 from .images import contact_sheet, read_image, read_settings, resize, square, write_animation, write_image
-from .layers import (GELU, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, CrossEntropyLoss, Dense, Dropout,
-                     Dropout2d, Flatten, GlobalAvgPool2d, GroupNorm, L1Loss, LayerNorm, LeakyReLU, LocalResponseNorm, LogSoftmax,
-                     MaxPool2d, Module, MSELoss, Philox,
-                     ReLU, Sequential, Sigmoid, SiLU, Softmax, Tanh, Upsample, adaptive_avg_pool2d, avg_pool2d, batch_norm,
-                     conv2d, conv_transpose2d, cross_entropy, dense, dropout, gelu, global_avg_pool2d, group_norm, init, l1_loss,
-                     layer_norm, leaky_relu, local_response_norm, log_softmax, max_pool2d, mse_loss, relu, sigmoid, silu,
-                     softmax, summary, tanh, upsample, watching)
+from .layers import (GELU, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, CrossEntropyLoss, Dense,
+                     Dropout, Dropout2d, Flatten, GlobalAvgPool2d, GroupNorm, L1Loss, LayerNorm, LeakyReLU,
+                     LocalResponseNorm, LogSoftmax, MaxPool2d, Module, MSELoss, Philox, ReLU, Sequential, Sigmoid, SiLU,
+                     Softmax, Tanh, Upsample, adaptive_avg_pool2d, avg_pool2d, batch_norm, conv2d, conv_transpose2d,
+                     cross_entropy, dense, dropout, gelu, global_avg_pool2d, group_norm, init, l1_loss, layer_norm,
+                     leaky_relu, local_response_norm, log_softmax, max_pool2d, mse_loss, relu, sigmoid, silu, softmax,
+                     summary, tanh, upsample, watching)
 from .models import save
 from .optim import (LBFGS, SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, StepDecay, WeightAverage, clip_grad_norm,
                     clip_grad_value)

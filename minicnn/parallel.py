@@ -27,7 +27,7 @@ def thread_count():
     setting = os.environ.get("MINICNN_THREADS", "")
     if not setting:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not setting.isdigit() or int(setting) < 1:
+    if not setting.isdecimal() or int(setting) < 1:
         raise ValueError(f"MINICNN_THREADS must be a positive whole number, not {setting!r}")
     return int(setting)
 

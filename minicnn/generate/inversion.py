@@ -65,8 +65,8 @@ def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", wa
     start   "gaussian" (a blurred draw from the class's training pictures), "noise", or an array (H, W, 3) in 0..1
     watch   None, or a function of (step, pictures), called before every step: for animations
 
-    Raises ValueError for an unknown class or start, FloatingPointError, with the operation's name, when a number is no longer
-    finite.
+    Raises ValueError for an unknown class or start, FloatingPointError, with the operation's name, when a number is no
+    longer finite.
     """
     rng = np.random.default_rng(seed)
     labels = np.full(count, model.class_index(target)) if isinstance(target, str) else np.asarray(target)

@@ -16,7 +16,7 @@ def relu(x):
 @differentiable
 def leaky_relu(x, slope=.01):
     """x where positive, slope * x elsewhere (Maas et al. 2013)."""
-    xp = array_library(x)
+    xp, slope = array_library(x), float(slope)                   # a NumPy float64 would turn float32 into float64
     return xp.where(x > 0, x, slope * x), (lambda dy: xp.where(x > 0, dy, slope * dy),)
 
 
@@ -55,7 +55,10 @@ def gelu(x, approximate="none"):
 
 @differentiable
 def softmax(x):
-    """exp(x) / sum exp(x) over the last axis: positive numbers with sum 1.  Shifted by the row's maximum, so it never overflows."""
+    """exp(x) / sum exp(x) over the last axis: positive numbers with sum 1.
+
+    Shifted by the row's maximum, which changes nothing, so that it never overflows.
+    """
     xp = array_library(x)
     e = xp.exp(x - x.max(axis=-1, keepdims=True))
     y = e / e.sum(axis=-1, keepdims=True)
@@ -77,8 +80,9 @@ def log_probabilities(x):
 
 
 def _sigmoid(x):
-    """In terms of tanh, which overflows nowhere."""
-    return .5 * (1 + array_library(x).tanh(.5 * x))
+    """1 / (1 + exp(-x)) where x is positive, else exp(x) / (1 + exp(x)): the same, and neither overflows or rounds to 0."""
+    xp = array_library(x)
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
 
 
 def _normal(x):
@@ -96,15 +100,16 @@ def _normal_by_tanh(x):
 def _erf(x):
     """The error function, to the last digits of float64:  2/sqrt(pi) exp(-x^2) * sum of 2^n x^(2n+1) / (2n+1)!!
 
-    All terms have the sign of x, so nothing cancels (Abramowitz and Stegun 7.1.6).  Beyond 6 it is 1 to 17 digits.
+    All terms have the sign of x, so nothing cancels (Abramowitz and Stegun 7.1.6).  Beyond 4 it is 1 to 7 digits, beyond 6
+    to 17.
     """
-    xp = array_library(x)
-    x = xp.clip(x, -6, 6)
-    term = total = x
+    xp, end = array_library(x), 4 if x.dtype.itemsize <= 4 else 6
+    near = xp.clip(x, -end, end)
+    term = total = near
     for n in range(1, 120):
-        term = term * (x * x) * (2 / (2 * n + 1))
+        term = term * (near * near) * (2 / (2 * n + 1))
         total = total + term
-    return total * xp.exp(-x * x) * (2 / math.sqrt(math.pi))
+    return xp.where(xp.abs(x) < end, total * xp.exp(-near * near) * (2 / math.sqrt(math.pi)), xp.sign(x))
 
 
 class _Activation(Module):
@@ -123,34 +128,40 @@ class _Activation(Module):
 
 
 class ReLU(_Activation):
+    """`relu` as a Module."""
     function = staticmethod(relu)
 
 
 class LeakyReLU(_Activation):
-    """Option: slope."""
+    """`leaky_relu` as a Module.  Option: slope."""
     function = staticmethod(leaky_relu)
 
 
 class Sigmoid(_Activation):
+    """`sigmoid` as a Module."""
     function = staticmethod(sigmoid)
 
 
 class Tanh(_Activation):
+    """`tanh` as a Module."""
     function = staticmethod(tanh)
 
 
 class SiLU(_Activation):
+    """`silu` as a Module."""
     function = staticmethod(silu)
 
 
 class GELU(_Activation):
-    """Option: approximate."""
+    """`gelu` as a Module.  Option: approximate."""
     function = staticmethod(gelu)
 
 
 class Softmax(_Activation):
+    """`softmax` as a Module."""
     function = staticmethod(softmax)
 
 
 class LogSoftmax(_Activation):
+    """`log_softmax` as a Module."""
     function = staticmethod(log_softmax)

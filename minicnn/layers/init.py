@@ -1,4 +1,4 @@
-"""First weights.  Each function returns a float32 array of `shape`: (kh, kw, in/groups, out) or, for dense layers, (in, out).
+"""First weights: each function returns a float32 array of `shape`, (kh, kw, in/groups, out) or, for dense layers, (in, out).
 
 `rng` is a numpy Generator or a seed.  None takes the next numbers of one common generator that starts the same in every
 process: a script builds the same network each time it runs, and no two layers of it are equal.
@@ -50,8 +50,10 @@ def normal(shape, std, rng=None):
 
 
 def zeros(shape):
+    """All 0: biases."""
     return np.zeros(shape, np.float32)
 
 
 def ones(shape):
+    """All 1: the scales of normalisation."""
     return np.ones(shape, np.float32)

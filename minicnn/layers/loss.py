@@ -2,6 +2,7 @@
 from ..backend import array_library
 from ..tensor import differentiable
 from .activation import log_probabilities
+from .module import Module
 
 
 @differentiable
@@ -12,6 +13,7 @@ def cross_entropy(logits, labels, label_smoothing=0.0):
     label_smoothing e in [0, 1): targets become (1 - e) * target + e / classes (Szegedy et al. 2016, section 7).
     Raises ValueError for labels of another shape or out of range.
     """
+    label_smoothing = float(label_smoothing)                     # a NumPy float64 would turn float32 into float64
     targets = _targets(logits, labels, label_smoothing)          # (N, classes)
     log_p = log_probabilities(logits)
     N = len(logits)
@@ -28,16 +30,17 @@ def cross_entropy(logits, labels, label_smoothing=0.0):
 
 def _targets(logits, labels, smoothing):
     """Labels as probabilities (N, classes), smoothed."""
-    xp = array_library(logits)
+    labels = array_library(logits).asarray(labels)
     if logits.ndim != 2 or labels.shape not in (logits.shape, logits.shape[:1]):
-        raise ValueError(f"cross_entropy: logits are (N, classes), labels (N,) or (N, classes), not {logits.shape} and {labels.shape}")
+        raise ValueError("cross_entropy: logits are (N, classes), labels (N,) or (N, classes), not "
+                         f"{logits.shape} and {labels.shape}")
     if not 0 <= smoothing < 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), not {smoothing}")
     classes = logits.shape[1]
     if labels.ndim == 1:
         labels = one_hot(labels, classes, logits.dtype)
     targets = labels.astype(logits.dtype, copy=False)
-    return targets * (1 - smoothing) + smoothing / classes if smoothing else xp.asarray(targets)
+    return targets * (1 - smoothing) + smoothing / classes if smoothing else targets
 
 
 def one_hot(labels, classes, dtype):
@@ -63,8 +66,7 @@ def mse_loss(x, target):
 @differentiable
 def l1_loss(x, target):
     """Mean of |x - target| over all elements; x and target of one shape, or target a number.  The gradient at 0 is 0."""
-    difference = x - _same_shape(x, target, "l1_loss")
-    xp = array_library(x)
+    difference, xp = x - _same_shape(x, target, "l1_loss"), array_library(x)
 
     def grad_x(dy):
         return xp.sign(difference) * (dy / x.size)
@@ -73,6 +75,33 @@ def l1_loss(x, target):
 
 def _same_shape(x, target, name):
     """No silent broadcasting: (N, 1) against (N,) would compare everything with everything."""
-    if hasattr(target, "shape") and target.shape not in ((), x.shape):
+    if getattr(target, "shape", ()) == ():
+        return float(target)                                     # a NumPy float64 would turn float32 into float64
+    if target.shape != x.shape:
         raise ValueError(f"{name}: x {x.shape} and target {target.shape} must have one shape")
     return target
+
+
+class CrossEntropyLoss(Module):
+    """cross_entropy as a Module:  loss(logits, labels)."""
+
+    def __init__(self, label_smoothing=0.0):
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits, labels):
+        return cross_entropy(logits, labels, self.label_smoothing)
+
+
+class MSELoss(Module):
+    """mse_loss as a Module:  loss(x, target)."""
+
+    def forward(self, x, target):
+        return mse_loss(x, target)
+
+
+class L1Loss(Module):
+    """l1_loss as a Module:  loss(x, target)."""
+
+    def forward(self, x, target):
+        return l1_loss(x, target)

@@ -62,8 +62,8 @@ class Module:
                     yield f"{path}.{name}" if path else name, value
 
     def parameters(self):
-        """The list of all parameters: what an optimizer takes."""
-        return [parameter for _, parameter in self.named_parameters()]
+        """The list of all parameters, each once, also where layers share one: what an optimizer takes."""
+        return list({id(parameter): parameter for _, parameter in self.named_parameters()}.values())
 
     def named_buffers(self):
         """(name, array) of all buffers."""
@@ -136,8 +136,8 @@ class Module:
         return self
 
     def __repr__(self):
-        parts = "".join(f"\n  ({name}) {child!r}".replace("\n", "\n  ") for name, child in self.children().items())
-        return f"{type(self).__name__}({parts[2:] and parts + chr(10)})"
+        parts = "".join(f"\n({name}) {child!r}".replace("\n", "\n  ") for name, child in self.children().items())
+        return f"{type(self).__name__}({parts}\n)" if parts else f"{type(self).__name__}()"
 
 
 class Sequential(Module):

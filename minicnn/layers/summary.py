@@ -9,7 +9,7 @@ from .module import watching
 
 @dataclass(frozen=True)
 class Row:
-    """One layer.  Shapes without the batch; multiply_adds for one picture; the receptive field in input pixels, a side."""
+    """One layer.  Shapes without the batch; multiply_adds for one picture; receptive_field the side in input pixels."""
     name: str
     layer: str
     output: tuple
@@ -19,11 +19,10 @@ class Row:
 
 
 class Summary:
-    """The rows of a network, and as text the table of them."""
+    """The rows of a network, and as text the table of them.  The parameters of a layer with two rows count once."""
 
-    def __init__(self, rows):
-        self.rows = rows
-        self.parameters = sum(row.parameters for row in rows)
+    def __init__(self, rows, parameters):
+        self.rows, self.parameters = rows, parameters
         self.multiply_adds = sum(row.multiply_adds for row in rows)
 
     def __str__(self):
@@ -43,7 +42,7 @@ def summary(model, input_shape=(32, 32, 3)):
     layers that are joined by other operations the larger one counts.
     """
     names = {id(module): name for name, module in model.named_modules()}
-    seen, rows = {}, []                          # seen: {id of a tensor: (field, jump, the tensor, kept so that ids stay unique)}
+    seen, rows = {}, []                          # {id of a tensor: (field, jump, the tensor, so that its id stays its own)}
 
     def look(module, x, y):
         if module.children():
@@ -57,7 +56,7 @@ def summary(model, input_shape=(32, 32, 3)):
         rows.append(_row(names.get(id(module), ""), module, x, y, field))
     with model.frozen(), no_grad(), watching(look):
         model(Tensor(np.zeros((1, *input_shape), np.float32)))
-    return Summary(rows)
+    return Summary(rows, sum(parameter.size for parameter in model.parameters()))
 
 
 def _row(name, module, x, y, field):

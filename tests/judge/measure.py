@@ -1,7 +1,7 @@
 """How good are pictures that a network drew?   python tests/judge/measure.py PICTURES DATA
 
-PICTURES is a folder of 32x32 PNGs named class-000.png, as `minicnn invert --all --native PICTURES` writes them; DATA a folder
-with CIFAR-10.  Only the saved files are looked at, by a network that took no part in making them.
+PICTURES is a folder of 32x32 PNGs named class-000.png, as `minicnn invert --all --native PICTURES` writes them; DATA a
+folder with CIFAR-10.  Only the saved files are looked at, by a network that took no part in making them.
 
 Written down before the first measurement:
     accuracy    mean over the classes at least 90 %, in the worst class at least 60 %

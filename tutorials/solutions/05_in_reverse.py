@@ -57,5 +57,5 @@ distance = np.linalg.norm(picture.data - start)
 print(f"the network changes its mind after {distance:.2f}")
 assert distance > .5
 
-# 4. The bug: opinion(model, mine) would print another class, since every step led away from "cat".  The roughness falls all the
-# same, and so may the loss at first: only the class itself, looked at after the rounding to 8 bits, tells.
+# 4. The bug: opinion(model, mine) would print another class, since every step led away from "cat".  The roughness falls
+# all the same: only the class itself, looked at after the rounding to 8 bits, tells.

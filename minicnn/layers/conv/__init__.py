@@ -4,6 +4,8 @@
 `winograd` needs a quarter of the multiplications for 3x3.  Each algorithm is a file with the same three functions:
 forward, input_gradient, weight_gradient.
 """
+from dataclasses import replace
+
 from ...arithmetic import pad_array, pad_gradient
 from ...backend import is_gpu_array
 from ...tensor import Tensor, differentiable
@@ -28,14 +30,15 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, padd
     padding_mode  "zeros", "reflect" (without the border pixel) or "replicate"
     algorithm     "naive", "im2col", "winograd" (3x3, stride 1), or "auto": the quickest that fits
 
-    Raises ValueError, naming every size, when the shapes do not fit together.
+    Raises ValueError, naming every size, when the shapes do not fit together, TypeError when x is no floating array or is
+    narrower than weight.
     """
-    geometry = Geometry.of(stride, padding, dilation, groups)
+    geometry = Geometry.of("conv2d", stride, padding, dilation, groups)
     check_conv(x, weight, bias, geometry)
     widths = ((0, 0), *((p, p) for p in geometry.padding), (0, 0))
     if padding_mode != "zeros":                  # the algorithms pad with zeros themselves; other borders are added here
-        x, geometry = pad_array(x, widths, padding_mode), Geometry.of(stride, 0, dilation, groups)
-    method = choose(algorithm, x, weight.shape, geometry)
+        x, geometry = pad_array(x, widths, padding_mode), replace(geometry, padding=(0, 0))
+    method = choose("conv2d", algorithm, x, weight.shape, geometry)
     x_shape = x.shape                            # all that grad_x knows of x, so that a frozen layer keeps no input
     y = method.forward(x, weight, geometry)
     if bias is not None:
@@ -53,24 +56,25 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, padd
     return y, (grad_x, grad_weight, grad_bias)
 
 
-def choose(algorithm, x, weight_shape, geometry):
-    """The algorithm's room.  Winograd pays where the transforms, per channel, are small against the products over channels."""
+def choose(operation, algorithm, x, weight_shape, geometry):
+    """The algorithm's room.  Winograd pays where the transforms, one a channel, are small against the products over them."""
     if algorithm == "auto":
         many_channels = min(weight_shape[2:]) >= 16
         fast = many_channels and not is_gpu_array(x) and winograd.suits(weight_shape, geometry)
         return winograd if fast else im2col
     if algorithm not in ALGORITHMS:
-        raise ValueError(f"conv2d: algorithm must be 'auto' or one of {list(ALGORITHMS)}, not {algorithm!r}")
+        raise ValueError(f"{operation}: algorithm must be 'auto' or one of {list(ALGORITHMS)}, not {algorithm!r}")
     if algorithm == "winograd" and not winograd.suits(weight_shape, geometry):
-        raise ValueError(f"conv2d: winograd does 3x3 with stride 1, dilation 1, padding up to 2 and one group, not weight "
-                         f"{weight_shape} with {geometry}: use algorithm='auto'")
+        raise ValueError(f"{operation}: winograd does 3x3 with stride 1, dilation 1, padding up to 2 and one group, not "
+                         f"weight {weight_shape} with {geometry}: use algorithm='auto'")
     return ALGORITHMS[algorithm]
 
 
 class Conv2d(Module):
     """conv2d with its weight (kh, kw, in/groups, out) and bias (out,), initialised after He et al. 2015.
 
-    kernel is a whole number or a pair (rows, columns); rng a numpy Generator, a seed or None (see init.py); the rest is as in `conv2d`.
+    kernel is a whole number or a pair (rows, columns); rng a numpy Generator, a seed or None (see init.py); the rest is as
+    in `conv2d`.
     """
 
     def __init__(self, in_channels, out_channels, kernel, stride=1, padding=0, dilation=1, groups=1, bias=True,
@@ -79,7 +83,7 @@ class Conv2d(Module):
         _require_divisible("Conv2d", in_channels, out_channels, groups)
         self.options = dict(stride=stride, padding=padding, dilation=dilation, groups=groups,
                             padding_mode=padding_mode, algorithm=algorithm)
-        shape = (*pair(kernel, "kernel"), in_channels // groups, out_channels)
+        shape = (*pair(kernel, "Conv2d: kernel"), in_channels // groups, out_channels)
         self.weight = Tensor(init.kaiming(shape, rng), requires_grad=True)
         self.bias = Tensor(init.zeros((out_channels,)), requires_grad=True) if bias else None
 
@@ -92,7 +96,7 @@ class Conv2d(Module):
 
     def window(self):
         """(span, stride) in rows: the input pixels that one output pixel sees, and the step from one to the next."""
-        geometry = Geometry.of(*(self.options[name] for name in ("stride", "padding", "dilation", "groups")))
+        geometry = Geometry.of("Conv2d", *(self.options[name] for name in ("stride", "padding", "dilation", "groups")))
         return geometry.span(self.weight.shape[:2])[0], geometry.stride[0]
 
     def __repr__(self):
@@ -109,11 +113,13 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
 
     It maps sizes as conv2d does, backwards; where several sizes lead to H, output_padding (less than stride or dilation)
     chooses.  The weight is that of the conv2d which it transposes.  (Dumoulin and Visin 2016, section 4)
-    Raises ValueError, naming every size, when the shapes do not fit together.
+    Raises ValueError, naming every size, when the shapes do not fit together, TypeError when x is no floating array or is
+    narrower than weight.
     """
-    geometry = Geometry.of(stride, padding, dilation, groups)
-    y_shape = check_transpose(x, weight, bias, geometry, pair(output_padding, "output_padding"))
-    method = choose(algorithm, x, weight.shape, geometry)
+    geometry = Geometry.of("conv_transpose2d", stride, padding, dilation, groups)
+    output_padding = pair(output_padding, "conv_transpose2d: output_padding")
+    y_shape = check_transpose(x, weight, bias, geometry, output_padding)
+    method = choose("conv_transpose2d", algorithm, x, weight.shape, geometry)
     H, W = x.shape[1:3]
     y = method.input_gradient(x, weight, y_shape, geometry)
     y = y + bias if bias is not None else y
@@ -139,7 +145,7 @@ class ConvTranspose2d(Module):
         super().__init__()
         _require_divisible("ConvTranspose2d", in_channels, out_channels, groups)
         self.options = dict(stride=stride, padding=padding, output_padding=output_padding, dilation=dilation, groups=groups)
-        shape = (*pair(kernel, "kernel"), out_channels // groups, in_channels)
+        shape = (*pair(kernel, "ConvTranspose2d: kernel"), out_channels // groups, in_channels)
         self.weight = Tensor(init.kaiming(shape, rng), requires_grad=True)
         self.bias = Tensor(init.zeros((out_channels,)), requires_grad=True) if bias else None
 

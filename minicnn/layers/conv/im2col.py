@@ -70,7 +70,7 @@ def patches(x, kernel, geometry):
 
 
 def patches_of_tap(x, i, j, size, geometry):
-    """The pixels of the padded image that meet tap (i, j) of the kernel, one for each output pixel: (N, OH, OW, C), a view."""
+    """The pixels of the padded image that meet tap (i, j) of the kernel: (N, OH, OW, C), one an output pixel, a view."""
     (sh, sw), (dh, dw), (OH, OW) = geometry.stride, geometry.dilation, size
     return x[:, i * dh:i * dh + sh * (OH - 1) + 1:sh, j * dw:j * dw + sw * (OW - 1) + 1:sw]
 

@@ -49,7 +49,7 @@ def forward(x, weight, geometry):
 
 
 def input_gradient(dy, weight, x_shape, geometry):
-    """dy (N, OH, OW, K)  ->  dx of x_shape: the same convolution with the filters turned by 180 degrees, C and K exchanged."""
+    """dy (N, OH, OW, K)  ->  dx of x_shape: the same convolution, the filters turned by 180 degrees, C and K exchanged."""
     turned = weight[::-1, ::-1].swapaxes(2, 3)                   # (3, 3, K, C)
     return forward(dy, turned, Geometry(padding=tuple(2 - p for p in geometry.padding)))
 
