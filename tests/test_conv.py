@@ -326,6 +326,11 @@ def test_two_convolutions_at_once_do_not_disturb_each_other(algorithm):
 
 # ---- which algorithm -----------------------------------------------------------------------------------------------
 
+def test_auto_does_not_transform_filters_for_a_handful_of_tiles():
+    assert choose("conv2d", "auto", normal((8, 4, 4, 64)), (3, 3, 64, 64), Geometry(padding=(1, 1))) is im2col
+    assert choose("conv2d", "auto", normal((128, 4, 4, 64)), (3, 3, 64, 64), Geometry(padding=(1, 1))) is winograd
+
+
 @pytest.mark.parametrize("weight_shape, options, expected", [
     ((3, 3, 64, 64), dict(padding=1), winograd), ((3, 3, 16, 16), dict(), winograd),
     ((3, 3, 3, 64), dict(padding=1), im2col), ((3, 3, 64, 10), dict(), im2col), ((3, 3, 64, 64), dict(stride=2), im2col),
@@ -333,7 +338,7 @@ def test_two_convolutions_at_once_do_not_disturb_each_other(algorithm):
     ((3, 3, 64, 64), dict(padding=3), im2col), ((5, 5, 64, 64), dict(), im2col), ((3, 1, 64, 64), dict(), im2col)])
 def test_auto_takes_what_fits(weight_shape, options, expected):
     geometry = Geometry.of("conv2d", **{**dict(stride=1, padding=0, dilation=1, groups=1), **options})
-    x = normal((1, 8, 8, weight_shape[2] * geometry.groups))
+    x = normal((2, 16, 16, weight_shape[2] * geometry.groups))
     assert choose("conv2d", "auto", x, weight_shape, geometry) is expected
     truth = mc.conv2d(x, normal(weight_shape, 1), algorithm="im2col", **options).data
     y = mc.conv2d(x, normal(weight_shape, 1), **options).data

@@ -57,10 +57,9 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, padd
 
 
 def choose(operation, algorithm, x, weight_shape, geometry):
-    """The algorithm's room.  Winograd pays where the transforms, one a channel, are small against the products over them."""
+    """The room of the algorithm that was asked for by name, or with "auto" of the quickest that fits."""
     if algorithm == "auto":
-        many_channels = min(weight_shape[2:]) >= 16
-        fast = many_channels and not is_gpu_array(x) and winograd.suits(weight_shape, geometry)
+        fast = not is_gpu_array(x) and winograd.suits(weight_shape, geometry) and winograd.pays(x.shape, weight_shape)
         return winograd if fast else im2col
     if algorithm not in ALGORITHMS:
         raise ValueError(f"{operation}: algorithm must be 'auto' or one of {list(ALGORITHMS)}, not {algorithm!r}")

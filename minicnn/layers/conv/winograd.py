@@ -35,6 +35,16 @@ def suits(weight_shape, geometry):
             and geometry.groups == 1 and max(geometry.padding) <= 2)
 
 
+def pays(x_shape, weight_shape):
+    """Whether it is likely to be quicker than im2col.
+
+    A tile is transformed once for each channel and then multiplied with every filter: that needs channels and filters.  The
+    filters are transformed once and then multiplied with every tile: that needs tiles.
+    """
+    N, H, W, _ = x_shape
+    return min(weight_shape[2:]) >= 16 and N * -(-H // 4) * -(-W // 4) >= 32
+
+
 def forward(x, weight, geometry):
     """x (N, H, W, C), weight (3, 3, C, K)  ->  y (N, OH, OW, K)."""
     tiling = Tiling(x.shape, weight.shape[3], geometry.padding)
