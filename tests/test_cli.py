@@ -447,6 +447,19 @@ def test_the_network_that_is_kept_can_be_made_again_by_its_own_command(run, cifa
     assert Path("net.safetensors").read_bytes() == first
 
 
+def test_learning_on_begins_with_the_weights_of_another_network_and_tells_both_commands(run, cifar):
+    assert run(f"{SMALL} --epochs 1 -o first.safetensors --data", cifar)[0] == 0
+    code, out, err = run("train --epochs 1 --batch 20 --lr 1e-9 --average 0 --from first.safetensors -o second.safetensors "
+                         "--data", cifar)
+    assert code == 0 and not err
+    first, second = (weights.read(f"{name}.safetensors") for name in ("first", "second"))
+    np.testing.assert_allclose(second[0]["features.1.weight"], first[0]["features.1.weight"], atol=1e-3)
+    before, _, own = second[1]["made_by"].partition(" && ")
+    assert before == first[1]["made_by"] and own.startswith("minicnn train --data DIR --from first.safetensors --epochs 1")
+    code, _, err = run("train --widths 4 --from first.safetensors -o third.safetensors --data", cifar)
+    assert code == 2 and "--widths is for a new network" in err
+
+
 def test_a_checkpoint_is_not_overwritten_and_resume_goes_on(run, cifar):
     assert run(f"{SMALL} --epochs 1 -o net.safetensors --data", cifar)[0] == 0
     before = Path("net.ckpt").read_bytes()

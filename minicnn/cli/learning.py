@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import models, parallel
+from .. import models, parallel, weights
 from ..attack import l2_attack
 from ..data import load_cifar10
 from ..training import Settings, Training, accuracy, recognised
@@ -31,11 +31,13 @@ def add_train(commands):
         ["minicnn train --data cifar10 -o plain.safetensors",
          "minicnn train --data cifar10 --epochs 10 --epsilon .5 -o robust.safetensors",
          "minicnn train --data cifar10 --epochs 10 --epsilon .5 -o robust.safetensors --resume",
+         "minicnn train --data cifar10 --epochs 2 --lr .05 --epsilon .6 --from robust -o stronger.safetensors",
          "minicnn train --data cifar10 --limit 512 --epochs 1 -o trial.safetensors"])
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
     add_data(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
     parser.add_argument("--network", choices=sorted(models.NETWORKS), default="small", help="its kind (small)")
+    parser.add_argument("--from", dest="begin", metavar="NAME|FILE", help="learn on with the weights of a trained network")
     parser.add_argument("--widths", type=_widths, metavar="A,B/C,D/...",
                         help="filters of each convolution; a / halves the picture (the network's own widths)")
     for name, kind, text in [("epochs", positive, "passes over the data"), ("batch", positive, "pictures a step"),
@@ -66,9 +68,7 @@ def run_train(args):
     checkpoint = _checked_places(args)
     train, test = (load_cifar10(args.data, split, args.limit) for split in ("train", "test"))
     start = _start_of_pictures(train)
-    options = {"widths": args.widths} if args.widths else {}
-    model = models.build(args.network, train.class_names, rng=args.seed, **options)
-    training = Training(model, train, _settings(args), checkpoint)
+    training = Training(_first_model(args, train), train, _settings(args), checkpoint)
     if args.resume:
         training.resume()
     _introduce(training, args)
@@ -78,6 +78,21 @@ def run_train(args):
         return _stopped(args)
     _keep(training.averaged_model(), start, test, args)
     return 0
+
+
+def _first_model(args, train):
+    """A new network, or with --from a trained one that is to learn on."""
+    if args.begin and args.widths:
+        args.usage_error("--widths is for a new network; the one of --from has its own")
+    if args.begin is None:
+        options = {"widths": args.widths} if args.widths else {}
+        return models.build(args.network, train.class_names, rng=args.seed, **options)
+    model, _ = load_model(args.begin)
+    if model.class_names != train.class_names:
+        raise ValueError(f"network {args.begin} knows {', '.join(model.class_names)}, but the pictures show "
+                         f"{', '.join(train.class_names)}: train a new one, without --from")
+    model.start = None                           # what it was is drawn from the data again in the end
+    return model
 
 
 def _checked_places(args):
@@ -153,16 +168,24 @@ def _stopped(args):
 def _keep(model, start, test, args):
     """Write the network, measure what was written, and write that into it: float16 rounds the weights a little."""
     model.start = start
-    about = {"made_by": _command(args), "settings": dataclasses.asdict(_settings(args))}
+    about = {"made_by": _history(args), "settings": dataclasses.asdict(_settings(args))}
     models.save(model, args.output, "float16", about)
     about["test_accuracy"] = accuracy(models.load(args.output), test)
     models.save(model, args.output, "float16", about)
     print(f"wrote {args.output}: {about['test_accuracy']:.2%} of {len(test):,} test pictures recognised")
 
 
+def _history(args):
+    """All commands that led here: for a network that learned on, first those of the one it began from."""
+    before = weights.read(models.find(args.begin))[1].get("made_by", f"(of {args.begin} nothing is known)") \
+        if args.begin else None
+    return " && ".join(filter(None, [before, _command(args)]))
+
+
 def _command(args):
     """The command with everything said that matters, and nothing about where files lie on this machine."""
-    words = ["minicnn", "train", "--data", "DIR", "--network", args.network]
+    words = ["minicnn", "train", "--data", "DIR"]
+    words += ["--from", Path(args.begin).name] if args.begin else ["--network", args.network]
     if args.widths:
         words += ["--widths", "/".join(",".join(map(str, group)) for group in args.widths)]
     if args.limit:
