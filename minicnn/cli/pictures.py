@@ -72,7 +72,8 @@ def add_invert(commands):
     parser.add_argument("target", nargs="?", metavar="CLASS", help="what to draw: airplane, cat, ship, ...")
     parser.add_argument("--all", action="store_true", help="every class the network knows, a row each")
     parser.add_argument("-o", "--output", metavar="FILE", help="the sheet, a .png or .jpg (CLASS.png, or all.png)")
-    parser.add_argument("--count", type=positive, metavar="N", help="how many (8; with --all: 4 of each class)")
+    parser.add_argument("--count", type=positive, metavar="N",
+                        help="how many (8; with --all 4 of each class; from a PICTURE 1)")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="another seed, other pictures (0)")
     parser.add_argument("--steps", type=natural, metavar="N", help=f"how often pixels are changed ({Recipe().steps})")
     parser.add_argument("--size", type=positive, default=192, metavar="PIXELS",
@@ -108,9 +109,10 @@ def _complete(args):
     """Fill in what depends on other arguments, and refuse what could not be done in the end."""
     if not args.all and args.target is None:
         args.usage_error("name a CLASS to draw, or --all")
-    args.count = args.count or (4 if args.all else 8)
     args.output = args.output or f"{'all' if args.all else args.target}.png"
     args.start = args.start or ("noise" if args.no_prior else "gaussian")
+    from_picture = args.start not in ("noise", "gaussian")       # then each would be the same
+    args.count = args.count or (1 if from_picture else 4 if args.all else 8)
     args.recipe = NO_PRIOR if args.no_prior else Recipe()
     if args.steps is not None:
         args.recipe = dataclasses.replace(args.recipe, steps=args.steps)

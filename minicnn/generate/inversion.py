@@ -30,15 +30,16 @@ class Recipe:
     smoothness   weight of the total variation beside the cross-entropy
     jitter       pixels by which the picture is moved at random before the network sees it
     """
-    steps: int = 120
+    steps: int = 80
     first: float = .3
     last: float = .03
     radius: float = 12.
-    smoothness: float = 5.
+    smoothness: float = 1.5
     jitter: int = 2
 
 
-NO_PRIOR = Recipe(smoothness=0., jitter=0)       # the plain gradient: what it finds convinces the network and nobody else
+# The plain gradient, a short and straight way: from noise, what it finds convinces the network and nobody else.
+NO_PRIOR = Recipe(steps=100, first=.07, last=.07, smoothness=0., jitter=0)
 
 
 class PictureDescent(Optimizer):
