@@ -42,6 +42,16 @@ def test_page_is_true(page, tmp_path):
             assert_same_picture(tmp_path / shown.name, shown)
 
 
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for block in run.read_blocks(TUTORIALS.parent / "README.md"):
+        if block.language == "python":
+            run.run_python(block, namespace)
+    assert (tmp_path / "cats.png").is_file() and namespace["cats"].shape == (8, 32, 32, 3)
+    assert namespace["dense"](np.ones((2, 3)), np.ones((3, 4)), np.ones(4)).shape == (2, 4)
+
+
 def assert_same_picture(made, shown):
     """The picture which the lesson wrote is the one which it shows (another processor may round differently)."""
     with Image.open(made) as a, Image.open(shown) as b:
