@@ -84,7 +84,7 @@ class Optimizer(_Remembering):
 
     def update(self, i, weight, gradient):
         """Change the array `weight` of parameter i in place.  Its gradient is not to be modified."""
-        raise NotImplementedError(f"{type(self).__name__} must define update(i, weight, gradient)")
+        raise TypeError(f"{type(self).__name__} must define update(i, weight, gradient)")
 
     def _remember(self, name):
         """A state array of zeros for each parameter: 'name.0', 'name.1', ..."""
