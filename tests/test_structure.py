@@ -27,6 +27,7 @@ LAYERS = [
     ["generate"],
     ["minicnn"],                                 # the package itself: what `import minicnn as mc` offers
     ["samples", "doctor"],
+    ["bench"],
     ["cli"],
     ["__main__"],
 ]

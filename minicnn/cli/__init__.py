@@ -2,7 +2,7 @@
 
     learning.py     train, evaluate
     pictures.py     classify, invert, show-settings
-    inspecting.py   gradcheck, summary, doctor
+    inspecting.py   gradcheck, summary, doctor, bench
     common.py       what they share
 
 A command is a function  run(args) -> exit code  and a function that declares its arguments.  What goes wrong is
@@ -73,6 +73,7 @@ def make_parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for declare in (pictures.add_invert, pictures.add_classify, pictures.add_show_settings,
                     learning.add_train, learning.add_evaluate,
-                    inspecting.add_gradcheck, inspecting.add_summary, inspecting.add_doctor):
+                    inspecting.add_gradcheck, inspecting.add_summary, inspecting.add_doctor,
+                    inspecting.add_bench):
         declare(commands)
     return parser

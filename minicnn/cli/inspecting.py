@@ -1,8 +1,11 @@
-"""Commands that look inside: gradcheck, summary, doctor."""
+"""Commands that look inside: gradcheck, summary, doctor, bench."""
+import json
+
 from .. import models
 from ..data.cifar10 import CLASS_NAMES
+from ..files import atomic_write
 from ..layers.summary import summary
-from .common import add_command, add_model, load_model, natural
+from .common import add_command, add_model, load_model, natural, positive, require_writable
 
 
 def add_gradcheck(commands):
@@ -49,4 +52,29 @@ def run_doctor(args):
     from .. import doctor                        # late: nobody else needs it
     for topic, finding in doctor.findings():
         print(f"{topic:<16}  {finding}", flush=True)
+    return 0
+
+
+def add_bench(commands):
+    parser = add_command(
+        commands, "bench", run_bench, "how long the engine takes, beside PyTorch if you like",
+        "Time layers, training steps and a step of style transfer; medians over rounds.  With --against torch the same\n"
+        "work runs in PyTorch in turn, in processes of their own, with the better of its two memory layouts.",
+        ["minicnn bench train-step", "minicnn bench style-step-256 conv --against torch --json bench.json"])
+    parser.add_argument("works", nargs="*", metavar="WORK", help="what to time, by name or its beginning (everything)")
+    parser.add_argument("--against", choices=["torch"], help="time the same in PyTorch (pip install torch)")
+    parser.add_argument("--rounds", type=positive, default=15, metavar="N", help="how often each is timed (15)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+
+
+def run_bench(args):
+    from .. import bench                         # late: nobody else needs it
+    bench.select(args.works)
+    if args.json:
+        require_writable(args.json, [".json"])
+    result = bench.run(args.works, args.against == "torch", args.rounds)
+    print(bench.report(result))
+    if args.json:
+        with atomic_write(args.json) as temporary:
+            temporary.write_text(json.dumps(result, indent=1))
     return 0
