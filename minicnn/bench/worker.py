@@ -10,6 +10,7 @@ import time
 
 
 def main(side):
+    """Answer the lines on standard input, as one side: "ours", or the name of one of PyTorch's memory layouts."""
     from minicnn.parallel import keep_freed_memory
     keep_freed_memory()
     from minicnn.bench.works import WORKS

@@ -5,7 +5,7 @@ are asked instead.  The gradient of the same loss with respect to the picture an
 turn a blurred guess into what the network thinks a cat looks like.
 
 That works if the network has been trained against small attacks.  An ordinary one answers with noise that it takes for a
-cat; so does a robust one when nothing holds the picture back (`prior=False`).
+cat; so does a robust one that takes the short and straight way there (`NO_PRIOR`).
 """
 from dataclasses import dataclass
 

@@ -7,7 +7,7 @@ statistics) are declared with `register_buffer`.
 import contextlib
 import contextvars
 
-from ..backend import to_device
+from ..backend import device_of, to_device
 from ..tensor import Tensor
 
 _watcher = contextvars.ContextVar("watcher", default=None)
@@ -88,7 +88,7 @@ class Module:
         if problems:
             raise ValueError("these weights are of another network:\n  " + "\n  ".join(problems))
         for name, array in own.items():
-            array[...] = to_device(state[name], "cuda" if type(array).__module__.startswith("cupy") else "cpu")
+            array[...] = to_device(state[name], device_of(array))
 
     def train(self, mode=True):
         """Training mode: dropout drops, batch norm uses the batch's statistics.  Independent of gradients."""
