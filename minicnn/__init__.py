@@ -17,12 +17,13 @@ from .layers import (GELU, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, Co
                      Dropout, Dropout2d, Flatten, GlobalAvgPool2d, GroupNorm, L1Loss, LayerNorm, LeakyReLU,
                      LocalResponseNorm, LogSoftmax, MaxPool2d, Module, MSELoss, Philox, ReLU, Sequential, Sigmoid, SiLU,
                      Softmax, Tanh, Upsample, adaptive_avg_pool2d, avg_pool2d, batch_norm, conv2d, conv_transpose2d,
-                     cross_entropy, dense, dropout, gelu, global_avg_pool2d, group_norm, init, l1_loss, layer_norm,
-                     leaky_relu, local_response_norm, log_softmax, max_pool2d, mse_loss, relu, sigmoid, silu, softmax,
-                     summary, tanh, upsample, watching)
+                     cross_entropy, dense, dropout, exact, gelu, global_avg_pool2d, gram, group_norm, init, l1_loss,
+                     layer_norm, leaky_relu, local_response_norm, log_softmax, max_pool2d, mse_loss, relu, sigmoid, silu,
+                     softmax, summary, tanh, upsample, watching)
 from .models import save
 from .optim import (LBFGS, SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, StepDecay, WeightAverage, clip_grad_norm,
                     clip_grad_value)
+from .parallel import threads
 from .tensor import Tensor, check_finite, differentiable, no_grad, tensor
 from .training import Settings, Training, accuracy, predict
 from .weights import load_into

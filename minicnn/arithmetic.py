@@ -14,8 +14,11 @@ import builtins
 import math
 import operator
 
-from .backend import array_library
+from . import parallel
+from .backend import array_library, is_gpu_array
 from .tensor import Tensor, differentiable
+
+SMALL_PRODUCT = 1 << 16          # multiply-adds that are done before a thread has begun, one of BLAS's included
 
 
 # ---- broadcasting --------------------------------------------------------------------------------------------------
@@ -154,14 +157,47 @@ def matmul(a, b):
 
     def grad_a(dy):
         dy = _with_matrix_axes(dy, shape_a, shape_b)                  # (..., m, n)
-        return unbroadcast(dy @ columns.swapaxes(-1, -2), shape_rows).reshape(shape_a)
+        return unbroadcast(product(dy, columns.swapaxes(-1, -2)), shape_rows).reshape(shape_a)
 
     def grad_b(dy):
         dy = _with_matrix_axes(dy, shape_a, shape_b)
         if len(shape_columns) == 2:                                   # one b for the whole batch: one large product
-            return (_as_matrix(rows).T @ _as_matrix(dy)).reshape(shape_b)
-        return unbroadcast(rows.swapaxes(-1, -2) @ dy, shape_columns).reshape(shape_b)
-    return a @ b, (grad_a, grad_b)
+            return product(_as_matrix(rows).T, _as_matrix(dy)).reshape(shape_b)
+        return unbroadcast(product(rows.swapaxes(-1, -2), dy), shape_columns).reshape(shape_b)
+    y = product(rows, columns)                                        # (..., m, n)
+    return y.reshape(_shape_of_product(y.shape, a.ndim, b.ndim)), (grad_a, grad_b)
+
+
+def product(a, b):
+    """a @ b of plain arrays, (..., m, k) and (..., k, n) -> (..., m, n): large ones over the threads."""
+    if is_gpu_array(a) or is_gpu_array(b) or a.size * b.shape[-1] < SMALL_PRODUCT:
+        return array_library(a, b).matmul(a, b)
+    if b.ndim == 2:                                                   # one b for the whole batch: one large product
+        return parallel.matmul(_as_matrix(a), b).reshape(*a.shape[:-1], b.shape[1])
+    return _stack_of_products(a, b)
+
+
+def _stack_of_products(a, b):
+    """The same where b, too, is a stack, whose leading axes broadcast with those of a: slices of the longest of them."""
+    xp, m, (k, n) = array_library(a, b), a.shape[-2], b.shape[-2:]
+    leading = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = xp.broadcast_to(a, (*leading, m, k)), xp.broadcast_to(b, (*leading, k, n))
+    if math.prod(leading) == 1:
+        return parallel.matmul(a.reshape(m, k), b.reshape(k, n)).reshape(*leading, m, n)
+    y = xp.empty((*leading, m, n), xp.result_type(a, b))
+    axis = leading.index(builtins.max(leading))
+
+    def some(part):
+        where = _along(axis, part.start, part.stop)
+        xp.matmul(a[where], b[where], out=y[where])
+    parallel.in_parallel(some, parallel.slices(leading[axis], y.size * k // parallel.PRODUCT))
+    return y
+
+
+def _shape_of_product(shape, ndim_a, ndim_b):
+    """(..., m, n) without the axis that a vector a was given, or a vector b."""
+    *leading, m, n = shape
+    return (*leading, *[m] * (ndim_a > 1), *[n] * (ndim_b > 1))
 
 
 def _check_matmul(a, b):

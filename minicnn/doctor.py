@@ -36,7 +36,7 @@ def blas():
 def threads():
     """How many threads minicnn's own loops use, and who said so."""
     source = "MINICNN_THREADS" if os.environ.get("MINICNN_THREADS") else "one a processor; MINICNN_THREADS changes it"
-    return f"{parallel.thread_count()} ({source})"
+    return f"{parallel.threads()} ({source})"
 
 
 def array_library():

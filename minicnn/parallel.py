@@ -1,29 +1,51 @@
 """Two cores for what NumPy does on one: blocks of work spread over Python threads.
 
-NumPy lets go of the interpreter lock inside its loops, so threads over blocks really run side by side.  BLAS, which has
-threads of its own, is kept to one thread meanwhile: otherwise each of ours would wake all of its own.
+NumPy lets go of the interpreter lock inside its loops, so threads over blocks really run side by side.  BLAS has threads
+of its own, which would help with one large product, but do not go together with ours: a thread of OpenBLAS that has
+finished keeps its processor busy for some 20 milliseconds, waiting for more, and what we start meanwhile has to share it.
+(A step of style transfer took a fifth longer for it.)  So there is one kind of threads, these, and BLAS is kept to one
+thread while they work: `in_parallel` for blocks of anything, `matmul` for one large product.
 
 The blocks are the caller's, and every block writes its own part of the output, so the result does not depend on the number
-of threads.  MINICNN_THREADS sets how many there are (default: the processors that this process may use).
+of threads.  `threads(n)`, or MINICNN_THREADS before the start, sets how many there are (default: the processors that this
+process may use).
 """
 import contextlib
+import contextvars
 import ctypes
 import functools
+import math
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 _local = threading.local()
+_chosen = []                                     # what threads(n) was last told
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4          # glibc's malloc.h
+PRODUCT = 1 << 21                                # multiply-adds that are worth a thread of their own
+SLICES = 8                                       # at most so many slices of one product: fixed, so that results are, too
+
+
+def threads(n=None):
+    """How many threads share the work.  threads(n) sets it, from 1 on, for the whole process.
+
+    Results do not depend on it, bit for bit.  Raises ValueError for n below 1, or when n was never set and MINICNN_THREADS
+    is no positive number.
+    """
+    if n is not None:
+        if n != int(n) or n < 1:
+            raise ValueError(f"threads(n): n must be a positive whole number, not {n!r}")
+        _chosen[:] = [int(n)]
+    return _chosen[0] if _chosen else _default_threads()
 
 
 @functools.cache
-def thread_count():
-    """How many threads share the blocks.  Raises ValueError when MINICNN_THREADS is no positive number."""
+def _default_threads():
     setting = os.environ.get("MINICNN_THREADS", "")
     if not setting:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -32,25 +54,52 @@ def thread_count():
     return int(setting)
 
 
-@functools.cache
-def _pool():
-    return ThreadPoolExecutor(thread_count(), thread_name_prefix="minicnn", initializer=_mark_worker)
-
-
-def _mark_worker():
-    _local.worker = True
-
-
 def in_parallel(function, items):
-    """[function(item) for item in items], over the threads when there is more than one item.
+    """[function(item) for item in items], over the threads; the calling thread is one of them.
 
-    With a single thread BLAS is kept to one, too: it cuts a product in two where it has two threads, which rounds otherwise.
+    Within it, and with a single thread or item too, BLAS is kept to one thread: it cuts a product in two where it has two,
+    which rounds otherwise.  An error in any item is raised here, when no thread is at work any more.
     """
     items = list(items)
-    if len(items) < 2 or getattr(_local, "worker", False):
+    if getattr(_local, "inside", False):         # a block that calls in_parallel itself is one of many already
         return [function(item) for item in items]
     with _blas_on_one_thread:
-        return list(_pool().map(function, items)) if thread_count() > 1 else [function(item) for item in items]
+        return _shared_out(function, items)
+
+
+def _shared_out(function, items):
+    """The items wait in a queue, and whoever is free takes the next one."""
+    results, waiting = [None] * len(items), deque(enumerate(items))
+
+    def work():
+        _local.inside = True
+        try:
+            while (numbered := _take(waiting)) is not None:
+                results[numbered[0]] = function(numbered[1])
+        finally:
+            _local.inside = False
+    helpers = [_pool(threads()).submit(contextvars.copy_context().run, work)
+               for _ in range(min(threads(), len(items)) - 1)]
+    try:
+        work()
+    finally:
+        called = [helper for helper in helpers if not helper.cancel()]      # nothing was left for the others
+        wait(called)
+    for helper in called:
+        helper.result()
+    return results
+
+
+def _take(waiting):
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
+
+
+@functools.cache
+def _pool(count):
+    return ThreadPoolExecutor(max(1, count - 1), thread_name_prefix="minicnn")
 
 
 def slices(length, parts):
@@ -60,29 +109,53 @@ def slices(length, parts):
     return [slice(a, b) for a, b in zip(edges, edges[1:])]
 
 
+def image_blocks(images, rows, at_once):
+    """Blocks of about `at_once` rows of a batch: [(slice of images, slice of rows), ...], whole images where they fit."""
+    if at_once >= rows:
+        return [(part, slice(0, rows)) for part in slices(images, -(-images // (at_once // rows)))]
+    return [(slice(n, n + 1), part) for n in range(images) for part in slices(rows, -(-rows // max(1, at_once)))]
+
+
+def matmul(a, b):
+    """a @ b for two matrices, (M, L) and (L, N)  ->  (M, N): cut along the longer side of the result, over the threads."""
+    (M, L), N = a.shape, b.shape[1]
+    out = np.empty((M, N), np.result_type(a, b))
+    parts = min(SLICES, M * L * N // PRODUCT)
+
+    def some_rows(part):
+        np.matmul(a[part], b, out=out[part])
+
+    def some_columns(part):
+        np.matmul(a, b[:, part], out=out[:, part])
+    in_parallel(some_rows if M >= N else some_columns, slices(max(M, N), parts))
+    return out
+
+
 class _BlasLimit:
     """BLAS on one thread while anybody is inside; what was set before comes back when the last one leaves."""
 
     def __init__(self):
-        self.lock, self.inside, self.limit = threading.Lock(), 0, contextlib.nullcontext()
+        self.lock, self.inside, self.before = threading.Lock(), 0, []
 
     def __enter__(self):
         with self.lock:
             self.inside += 1
             if self.inside == 1:
-                self.limit = _controller().limit(limits=1, user_api="blas")
-                self.limit.__enter__()
+                self.before = [(library, library.get_num_threads()) for library in _blas_libraries()]
+                for library, _ in self.before:
+                    library.set_num_threads(1)
 
     def __exit__(self, *error):
         with self.lock:
             self.inside -= 1
             if self.inside == 0:
-                self.limit.__exit__(*error)
+                for library, count in self.before:
+                    library.set_num_threads(count)
 
 
 @functools.cache
-def _controller():
-    return ThreadpoolController()
+def _blas_libraries():
+    return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
 
 
 _blas_on_one_thread = _BlasLimit()
@@ -95,7 +168,7 @@ def workspace(name, shape, dtype):
     until the next call with that name, so it never leaves the function that asked for it.
     """
     buffers = _local.__dict__.setdefault("buffers", {})
-    size, key = int(np.prod(shape)), (name, np.dtype(dtype))
+    size, key = math.prod(shape), (name, np.dtype(dtype))
     if key not in buffers or buffers[key].size < size:
         buffers[key] = np.empty(size, dtype)
     return buffers[key][:size].reshape(shape)

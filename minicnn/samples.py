@@ -328,6 +328,13 @@ def _dense(rng):
             ("not contiguous", (_strided(rng, 3, 4), _strided(rng, 4, 4), _normal(rng, 4)), {})]
 
 
+def _gram(rng):
+    return [("images", (_normal(rng, 2, 3, 4, 3),), {}),
+            ("one channel", (_normal(rng, 1, 3, 2, 1),), {}),
+            ("fewer pixels than channels", (_normal(rng, 1, 1, 2, 4),), {}),
+            ("not contiguous", (_strided(rng, 2, 4, 3, 3),), {})]
+
+
 def _dropout(rng):
     return [("elements", (_normal(rng, 4, 6),), dict(p=0.4)),
             ("whole channels", (_normal(rng, 2, 3, 3, 6),), dict(p=0.5, channels=True)),
@@ -408,7 +415,7 @@ SAMPLES = {
     "conv2d": _conv2d, "conv_transpose2d": _conv_transpose2d,
     "max_pool2d": _pool, "avg_pool2d": _avg_pool2d,
     "global_avg_pool2d": _global_avg_pool2d, "adaptive_avg_pool2d": _adaptive_avg_pool2d, "upsample": _upsample,
-    "dense": _dense, "dropout": _dropout,
+    "dense": _dense, "dropout": _dropout, "gram": _gram,
     "batch_norm": _batch_norm, "group_norm": _group_norm, "layer_norm": _layer_norm,
     "local_response_norm": _local_response_norm,
     "relu": _shapes_of_one(_away_from_zero), "leaky_relu": _leaky_relu, "gelu": _gelu,

@@ -15,6 +15,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import time
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from .backend import array_library, device_of, to_device, to_numpy
 
 _recording = contextvars.ContextVar("recording", default=True)
 _checking = contextvars.ContextVar("checking", default=False)
+_reporting = contextvars.ContextVar("reporting", default=None)
 
 
 @contextlib.contextmanager
@@ -35,6 +37,19 @@ def no_grad():
 def check_finite():
     """Within it, an operation whose output holds a NaN or an infinity raises FloatingPointError and says its name."""
     with _switched(_checking, True):
+        yield
+
+
+@contextlib.contextmanager
+def timing(report):
+    """Within it, each operation, and later each gradient rule of it, calls report(name, what, shapes, seconds).
+
+    name     of the operation
+    what     "forward", or "gradient of x" for the rule of its parameter x
+    shapes   of all arrays that the operation was given: a tuple of shapes
+    seconds  on the clock.  (A GPU works on after the call: there it is the time of handing out the work.)
+    """
+    with _switched(_reporting, report):
         yield
 
 
@@ -210,13 +225,15 @@ def differentiable(operation):
     come after those that have one.  Tensors and arrays may be passed for any of them.
     """
     signature, name = inspect.signature(operation), operation.__name__.lstrip("_")
+    parameters = [p.name for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
 
     @functools.wraps(operation)
     def call(*arguments, **options):
         if any(isinstance(value, Tensor) for value in options.values()):
             bound = signature.bind(*arguments, **options)
             arguments, options = bound.args, bound.kwargs
-        output, rules = operation(*map(_unwrap, arguments), **options)
+        compute = operation if _reporting.get() is None else _timed(operation, name, parameters, _reporting.get())
+        output, rules = compute(*map(_unwrap, arguments), **options)
         output = array_library(output).asarray(output)          # a reduction gives a NumPy scalar
         if _checking.get():
             _raise_unless_finite(name, output, arguments)
@@ -227,6 +244,17 @@ def differentiable(operation):
         wanted = tuple(rule if source is not None else None for source, rule in zip(sources, rules))
         return Tensor(output, True, Node(name, output.shape, sources, wanted))
     return call
+
+
+def once(function):
+    """function(dy), remembering its last result: for what several gradient rules of an operation have in common."""
+    last = [None, None]
+
+    def remembered(dy):
+        if last[0] is not dy:
+            last[:] = dy, function(dy)
+        return last[1]
+    return remembered
 
 
 def _unwrap(argument):
@@ -242,6 +270,24 @@ def _raise_unless_finite(name, output, arguments):
     if output.dtype.kind == "f" and not bool(array_library(output).isfinite(output).all()):
         shapes = ", ".join(str(tuple(a.shape)) for a in arguments if hasattr(a, "shape"))
         raise FloatingPointError(f"{name}: NaN or infinity in its output of shape {output.shape} (inputs {shapes})")
+
+
+def _timed(operation, name, parameters, report):
+    """The same operation; it and its rules report how long they took.  (What came in by *arrays has that one name.)"""
+    def timed(*arrays, **options):
+        shapes = tuple(tuple(a.shape) for a in arrays if hasattr(a, "shape"))
+
+        def clocked(function, what):
+            def call(*arguments, **options):
+                started = time.perf_counter()
+                result = function(*arguments, **options)
+                report(name, what, shapes, time.perf_counter() - started)
+                return result
+            return call
+        output, rules = clocked(operation, "forward")(*arrays, **options)
+        return output, tuple(clocked(rule, f"gradient of {parameters[min(i, len(parameters) - 1)]}")
+                             for i, rule in enumerate(rules))
+    return timed
 
 
 def propagate(end, dy):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from minicnn import arithmetic as mc
+from minicnn import parallel
 from minicnn.gradcheck import gradcheck
 from minicnn.tensor import Tensor, tensor
 
@@ -203,6 +204,49 @@ def _as_view(array):
 def test_every_operation_has_a_case():
     operations = {name.lstrip("_") for name, value in vars(mc).items() if hasattr(value, "__wrapped__")}
     assert operations == {name.split()[0] for name in CASES}
+
+
+# ---- large products, over the threads ------------------------------------------------------------------------------
+
+@pytest.fixture
+def many_slices(monkeypatch):
+    """Small products are cut as large ones are."""
+    monkeypatch.setattr(parallel, "PRODUCT", 2)
+    monkeypatch.setattr(mc, "SMALL_PRODUCT", 0)
+
+
+@pytest.fixture
+def threads():
+    before = parallel.threads()
+    yield parallel.threads
+    parallel.threads(before)
+
+
+@pytest.mark.parametrize("case", list(matmul_cases()), ids=lambda case: case.name)
+def test_matmul_in_slices(case, many_slices):
+    a, b = case.arrays()
+    assert np.allclose(mc.matmul(a, b).data, a @ b, rtol=1e-13, atol=1e-14)
+    gradcheck(mc.matmul, a, b)
+
+
+@pytest.mark.parametrize("a, b", [((9, 7), (7, 5)), ((5, 7), (7, 9)), ((6, 9, 7), (7, 5)), ((11, 4, 7), (11, 7, 5)),
+                                  ((2, 9, 4, 7), (9, 7, 5)), ((1, 4, 7), (1, 7, 5)), ((4, 7), (11, 7, 5))], ids=str)
+def test_matmul_does_not_depend_on_the_number_of_threads(a, b, many_slices, threads):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape, dtype=np.float32) for shape in (a, b))
+    dy = rng.standard_normal((a @ b).shape, dtype=np.float32)
+
+    def all_of_it(count):
+        threads(count)
+        leaves = [tensor(array, requires_grad=True) for array in (a, b)]
+        y = mc.matmul(*leaves)
+        y.backward(dy)
+        return [y.data, *(leaf.grad for leaf in leaves)]
+    once = all_of_it(1)
+    assert all(array.dtype == np.float32 for array in once)
+    for count in (2, 3):
+        for array, other in zip(once, all_of_it(count)):
+            np.testing.assert_array_equal(array, other)
 
 
 # ---- values --------------------------------------------------------------------------------------------------------

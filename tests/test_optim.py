@@ -6,7 +6,9 @@ import pytest
 from safetensors.numpy import load, save
 
 import minicnn.arithmetic  # noqa: F401  gives tensors their operators
-from minicnn import optim
+from minicnn import optim, parallel
+from minicnn.optim import blocks
+from minicnn.optim.line_search import Point
 from minicnn.tensor import Tensor, check_finite, tensor
 
 OPTIMIZERS = {
@@ -228,6 +230,103 @@ def test_an_optimizer_of_ones_own():
     np.testing.assert_array_equal(x.data, [-.5, .5, 0])
 
 
+@every_optimizer
+def test_an_array_that_a_graph_still_needs_is_not_changed(make):
+    parameters = leaves()
+    optimizer = make(parameters)
+    before = [p.data.copy() for p in parameters]
+
+    def closure():
+        for p in parameters:
+            p.grad = np.ones(p.shape)
+        return tensor(1.)
+    closure()
+    parameters[1].data.flags.writeable = False
+    with pytest.raises(RuntimeError, match=r"parameter 1 of shape \(4,\) cannot be changed: it is still needed by a graph "
+                                           r".*call backward\(\) before step\(\).*no_grad\(\) or detach\(\)"):
+        optimizer.step(closure) if isinstance(optimizer, optim.LBFGS) else optimizer.step()
+    for p, old in zip(parameters, before):
+        np.testing.assert_array_equal(p.data, old)
+
+
+@pytest.mark.parametrize("name", ["SGD", "momentum", "Adam", "AdamW"])
+def test_a_gradient_of_another_shape_is_refused(name):
+    parameters = leaves()
+    parameters[0].grad = np.ones((4, 3))
+    with pytest.raises(ValueError, match=r"parameter 0 of shape \(3, 4\) has a gradient of shape \(4, 3\)"):
+        OPTIMIZERS[name](parameters).step()
+
+
+# ---- large arrays, in blocks ---------------------------------------------------------------------------------------
+
+@pytest.fixture
+def threads():
+    before = parallel.threads()
+    yield parallel.threads
+    parallel.threads(before)
+
+
+def large_run(make, order="C"):
+    """Weights and state after three steps with drawn gradients: a few hundred numbers, clipped, stepped and averaged."""
+    rng = np.random.default_rng(2)
+    shapes = (17, 23), (40,)
+    parameters = [Tensor(rng.normal(size=s).astype(np.float32).copy(order), requires_grad=True) for s in shapes]
+    optimizer, average = make(parameters), optim.WeightAverage(parameters, .9)
+
+    def closure():
+        for p in parameters:
+            p.grad = (p.data + rng.normal(size=p.shape).astype(np.float32)).copy(order)
+        optim.clip_grad_norm(parameters, 5)
+        return tensor(float(sum((p.data ** 2).sum() for p in parameters)))
+    for _ in range(3):
+        closure()
+        optimizer.step(*[closure] if isinstance(optimizer, optim.LBFGS) else [])
+        average.update()
+    return {**optimizer.state_dict(), **average.state_dict(), **{f"weight.{i}": p.data for i, p in enumerate(parameters)}}
+
+
+def require_equal(state, other):
+    assert state.keys() == other.keys()
+    for name in state:
+        np.testing.assert_array_equal(state[name], other[name], err_msg=name)
+
+
+@every_optimizer
+def test_results_do_not_depend_on_the_number_of_threads(make, monkeypatch, threads):
+    monkeypatch.setattr(blocks, "BLOCK", 32)
+    threads(1)
+    once = large_run(make)
+    assert any(abs(array).max() > .1 for array in once.values())
+    for count in (2, 3):
+        threads(count)
+        require_equal(large_run(make), once)
+
+
+@pytest.mark.parametrize("name", ["SGD", "momentum", "Nesterov", "Adam", "AdamW"])
+def test_blocks_and_the_order_in_memory_make_no_difference(name, monkeypatch):
+    """But for the norm that clips, whose partial sums are those of the blocks: here it has none to clip by."""
+    monkeypatch.setattr("minicnn.optim.clip_grad_norm", lambda parameters, norm: None)
+    whole = large_run(OPTIMIZERS[name])
+    monkeypatch.setattr(blocks, "BLOCK", 32)
+    require_equal(large_run(OPTIMIZERS[name]), whole)
+    require_equal(large_run(OPTIMIZERS[name], order="F"), whole)
+
+
+def test_a_gradient_may_lie_otherwise_in_memory_than_its_parameter(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 8)
+    x = tensor(np.zeros((5, 7)), requires_grad=True)
+    x.grad = np.arange(35.).reshape(7, 5).T
+    optim.SGD([x], 1.).step()
+    np.testing.assert_array_equal(x.data, -x.grad)
+
+
+def test_the_norm_over_blocks(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 8)
+    x, y = (tensor(np.zeros(shape), requires_grad=True) for shape in ((5, 7), (3,)))
+    x.grad, y.grad = np.arange(35.).reshape(7, 5).T, np.ones(3)
+    assert optim.clip_grad_norm([x, y], 1e9) == pytest.approx(math.sqrt(sum(i * i for i in range(35)) + 3), rel=1e-15)
+
+
 # ---- L-BFGS --------------------------------------------------------------------------------------------------------
 
 def counted(loss_function, counter):
@@ -321,6 +420,42 @@ def test_lbfgs_puts_the_parameters_back_when_a_trial_fails():
     np.testing.assert_array_equal(x.data, [3])
 
 
+def test_lbfgs_puts_back_even_what_the_failed_graph_needed():
+    """A graph that is begun and not used keeps its parameters read-only for as long as it lives."""
+    class Graph:
+        def __init__(self, array):
+            self.array, self.array.flags.writeable = array, False
+
+        def __del__(self):
+            self.array.flags.writeable = True
+    x, calls = tensor(np.array([3.]), requires_grad=True), []
+
+    def closure():
+        calls.append(x.data[0])
+        if len(calls) == 2:
+            graph = Graph(x.data)
+            raise KeyError(graph.array.shape)
+        x.grad = 2 * x.data
+        return (x * x).sum()
+    with pytest.raises(KeyError):
+        optim.LBFGS([x]).step(closure)
+    assert calls[1] != 3 and x.data[0] == 3
+
+
+def test_lbfgs_keeps_so_many_pairs_and_saves_them_oldest_first():
+    x = tensor(np.array([[-1.2, 1.]]), requires_grad=True)
+    optimizer = optim.LBFGS([x], max_iter=1, history=3)
+    moves = []
+    for _ in range(6):
+        before = x.data.copy()
+        optimizer.step(counted(lambda: rosenbrock(x[0]), []))
+        moves.append(x.data - before)
+    state = optimizer.state_dict()
+    assert state["moves.0"].shape == state["changes.0"].shape == (3, 1, 2)
+    np.testing.assert_allclose(state["moves.0"], moves[2:5], rtol=1e-9)
+    np.testing.assert_allclose(state["move.0"], moves[5], rtol=1e-9)
+
+
 def test_lbfgs_says_when_backward_was_forgotten():
     x = tensor(np.ones(2), requires_grad=True)
     with pytest.raises(RuntimeError, match="no gradient.*backward"):
@@ -362,7 +497,7 @@ def test_strong_wolfe_conditions_hold_where_it_stops(seed):
         t = downhill * length
         loss = .05 * (t - 4) ** 2 + (heights * np.sin(waves * t + phases)).sum()
         slope = .1 * (t - 4) + (heights * waves * np.cos(waves * t + phases)).sum()
-        return optim._Point(length, float(loss), None, float(downhill * slope))
+        return Point(length, float(loss), None, float(downhill * slope))
     start = along(0.)
     found = optim.strong_wolfe(along, start, length=10 ** rng.uniform(-3, 3), trials=60)
     assert found.loss <= start.loss + 1e-4 * found.length * start.slope

@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from minicnn import parallel
-from minicnn.parallel import in_parallel, slices, thread_count, workspace
+from minicnn.parallel import image_blocks, in_parallel, matmul, slices, threads, workspace
 
 
 def blas_threads():
@@ -17,15 +17,12 @@ def blas_threads():
 
 
 @pytest.fixture
-def two_threads(monkeypatch):
-    """Two worker threads, on a machine with a single processor too."""
-    monkeypatch.setenv("MINICNN_THREADS", "2")
-    parallel.thread_count.cache_clear()
-    parallel._pool.cache_clear()
+def two_threads():
+    """Two threads, on a machine with a single processor too."""
+    before = parallel._chosen[:]
+    threads(2)
     yield
-    parallel._pool().shutdown()
-    parallel._pool.cache_clear()
-    parallel.thread_count.cache_clear()
+    parallel._chosen[:] = before
 
 
 def test_results_come_in_order(two_threads):
@@ -45,7 +42,44 @@ def test_one_item_or_none_stays_in_this_thread(two_threads):
     here = threading.get_ident()
     assert in_parallel(lambda item: threading.get_ident(), ["one"]) == [here]
     assert in_parallel(lambda item: 1 / 0, []) == []
-    assert here not in in_parallel(lambda item: threading.get_ident(), range(3))
+
+
+def test_the_calling_thread_and_another_share_the_items(two_threads):
+    meeting = threading.Barrier(2, timeout=60)                   # nobody gets through who is alone
+
+    def work(item):
+        meeting.wait()
+        return threading.get_ident()
+    assert set(in_parallel(work, range(2))) > {threading.get_ident()}
+
+
+def test_the_number_of_threads_can_be_set(two_threads):
+    assert threads() == 2 and threads(3) == 3 == threads()
+    for wrong in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="n must be a positive whole number"):
+            threads(wrong)
+    assert threads() == 3
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (4, 5)), ((700, 300), (300, 90)), ((40, 300), (300, 2000)), ((1, 1), (1, 1))])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_is_the_same_with_any_number_of_threads(two_threads, shapes, dtype):
+    a, b = (np.random.default_rng(i).standard_normal(shape).astype(dtype) for i, shape in enumerate(shapes))
+    results = []
+    for count in (1, 2, 3):
+        threads(count)
+        results.append(matmul(a, b))
+    assert results[0].dtype == dtype and all(np.array_equal(results[0], other) for other in results[1:])
+    np.testing.assert_allclose(results[0], a.astype(float) @ b, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-4)
+
+
+@pytest.mark.parametrize("images, rows, at_once", [(5, 7, 3), (5, 7, 0), (5, 7, 7), (5, 7, 16), (1, 1, 1), (3, 4, 1000)])
+def test_image_blocks_cover_every_row_once(images, rows, at_once):
+    seen = np.zeros((images, rows), int)
+    for where in image_blocks(images, rows, at_once):
+        seen[where] += 1
+        assert seen[where].size <= max(at_once, 1)
+    assert (seen == 1).all()
 
 
 def test_an_iterator_will_do(two_threads):
@@ -92,7 +126,7 @@ def test_a_block_may_have_blocks_of_its_own(two_threads):
 # ---- how many ------------------------------------------------------------------------------------------------------
 
 def count_with(setting):
-    return subprocess.run([sys.executable, "-c", "from minicnn.parallel import thread_count; print(thread_count())"],
+    return subprocess.run([sys.executable, "-c", "from minicnn.parallel import threads; print(threads())"],
                           env={**os.environ, "MINICNN_THREADS": setting}, capture_output=True, text=True)
 
 
@@ -110,7 +144,7 @@ def test_without_a_setting_there_are_as_many_as_processors():
 def test_a_wrong_setting_is_named(monkeypatch, setting):
     monkeypatch.setenv("MINICNN_THREADS", setting)
     with pytest.raises(ValueError, match=f"MINICNN_THREADS must be a positive whole number, not {setting!r}"):
-        thread_count.__wrapped__()
+        parallel._default_threads.__wrapped__()
 
 
 # ---- blocks and buffers --------------------------------------------------------------------------------------------

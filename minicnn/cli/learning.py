@@ -126,7 +126,7 @@ def _start_of_pictures(train):
 
 def _introduce(training, args):
     size = sum(parameter.size for parameter in training.model.parameters())
-    print(f"network {args.network}: {size:,} parameters; on the CPU, {parallel.thread_count()} threads")
+    print(f"network {args.network}: {size:,} parameters; on the CPU, {parallel.threads()} threads")
     print(f"{len(training.batches.dataset):,} pictures, {len(training.batches)} steps an epoch; "
           f"checkpoint {training.path}", flush=True)
     if args.resume:

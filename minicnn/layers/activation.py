@@ -1,44 +1,74 @@
 """Nonlinearities, one number at a time, and softmax, over the last axis (classes or channels)."""
 import math
 
-from ..backend import array_library
+from ..backend import array_library, is_gpu_array
+from ..parallel import in_parallel, slices
 from ..tensor import differentiable
 from .module import Module
+
+BLOCK = 1 << 17                                  # numbers: so few that a block's temporary arrays stay in cache
+
+
+def elementwise(function, *arrays):
+    """function(*arrays, out=...), which makes a number of each number by itself: large arrays by blocks, over the threads.
+
+    The arrays have one shape and dtype, which is that of the result.  A function of NumPy, like xp.tanh, will do.
+    """
+    out = array_library(*arrays).empty(arrays[0].shape, arrays[0].dtype)
+    if out.size <= BLOCK or is_gpu_array(out):
+        function(*arrays, out=out)
+        return out
+    *flat, flat_out = (a.reshape(-1) for a in (*arrays, out))
+
+    def block(part):
+        function(*(a[part] for a in flat), out=flat_out[part])
+    in_parallel(block, slices(out.size, -(-out.size // BLOCK)))
+    return out
 
 
 @differentiable
 def relu(x):
     """max(x, 0), any shape.  The gradient at 0 is 0; NaN stays NaN."""
-    y = array_library(x).maximum(x, 0)
-    return y, (lambda dy: dy * (y > 0),)
+    xp = array_library(x)
+    y = elementwise(lambda x, out: xp.maximum(x, 0, out=out), x)
+    return y, (lambda dy: elementwise(lambda dy, y, out: xp.multiply(dy, y > 0, out=out), dy, y),)
 
 
 @differentiable
 def leaky_relu(x, slope=.01):
     """x where positive, slope * x elsewhere (Maas et al. 2013)."""
     xp, slope = array_library(x), float(slope)                   # a NumPy float64 would turn float32 into float64
-    return xp.where(x > 0, x, slope * x), (lambda dy: xp.where(x > 0, dy, slope * dy),)
+
+    def scale(values, x, out):
+        out[...] = xp.where(x > 0, values, slope * values)
+    return elementwise(scale, x, x), (lambda dy: elementwise(scale, dy, x),)
 
 
 @differentiable
 def sigmoid(x):
     """1 / (1 + exp(-x)), in (0, 1)."""
-    y = _sigmoid(x)
-    return y, (lambda dy: dy * y * (1 - y),)
+    xp = array_library(x)
+    y = elementwise(_sigmoid, x)
+    return y, (lambda dy: elementwise(lambda dy, y, out: xp.multiply(dy * y, 1 - y, out=out), dy, y),)
 
 
 @differentiable
 def tanh(x):
     """Hyperbolic tangent, in (-1, 1)."""
-    y = array_library(x).tanh(x)
-    return y, (lambda dy: dy * (1 - y * y),)
+    xp = array_library(x)
+    y = elementwise(xp.tanh, x)
+    return y, (lambda dy: elementwise(lambda dy, y, out: xp.multiply(dy, 1 - y * y, out=out), dy, y),)
 
 
 @differentiable
 def silu(x):
     """x * sigmoid(x) (Elfwing et al. 2017), also called swish."""
-    s = _sigmoid(x)
-    return x * s, (lambda dy: dy * (s + x * s * (1 - s)),)
+    xp = array_library(x)
+    s = elementwise(_sigmoid, x)
+
+    def gradient(dy, x, s, out):
+        xp.multiply(dy, s + x * s * (1 - s), out=out)
+    return elementwise(xp.multiply, x, s), (lambda dy: elementwise(gradient, dy, x, s),)
 
 
 @differentiable
@@ -49,8 +79,13 @@ def gelu(x, approximate="none"):
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', not {approximate!r}")
-    phi, slope = (_normal_by_tanh if approximate == "tanh" else _normal)(x)
-    return x * phi, (lambda dy: dy * (phi + x * slope),)
+    normal, slope = (_normal_by_tanh, _slope_by_tanh) if approximate == "tanh" else (_normal, _density)
+    xp = array_library(x)
+    phi = elementwise(normal, x)
+
+    def gradient(dy, x, phi, out):
+        xp.multiply(dy, phi + x * slope(x, phi), out=out)
+    return elementwise(xp.multiply, x, phi), (lambda dy: elementwise(gradient, dy, x, phi),)
 
 
 @differentiable
@@ -79,22 +114,29 @@ def log_probabilities(x):
     return shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def _sigmoid(x):
+def _sigmoid(x, out):
     """1 / (1 + exp(-x)) where x is positive, else exp(x) / (1 + exp(x)): the same, and neither overflows or rounds to 0."""
     xp = array_library(x)
-    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+    xp.divide(xp.exp(xp.minimum(x, 0)), 1 + xp.exp(-xp.abs(x)), out=out)
 
 
-def _normal(x):
-    """(Phi(x), its derivative): the normal distribution function and density."""
-    density = array_library(x).exp(-.5 * x * x) * (1 / math.sqrt(2 * math.pi))
-    return .5 * (1 + _erf(x * math.sqrt(.5))), density
+def _normal(x, out):
+    """Phi(x), the normal distribution function."""
+    out[...] = .5 * (1 + _erf(x * math.sqrt(.5)))
 
 
-def _normal_by_tanh(x):
-    c = math.sqrt(2 / math.pi)
-    t = array_library(x).tanh(c * (x + .044715 * x * x * x))
-    return .5 * (1 + t), .5 * (1 - t * t) * c * (1 + 3 * .044715 * x * x)
+def _density(x, phi):
+    """The derivative of Phi."""
+    return array_library(x).exp(-.5 * x * x) * (1 / math.sqrt(2 * math.pi))
+
+
+def _normal_by_tanh(x, out):
+    out[...] = .5 * (1 + array_library(x).tanh(math.sqrt(2 / math.pi) * (x + .044715 * x * x * x)))
+
+
+def _slope_by_tanh(x, phi):
+    """The derivative of phi = .5 (1 + tanh(u)):   .5 (1 - tanh(u)^2) du/dx,   and 1 - tanh(u)^2 is 4 phi (1 - phi)."""
+    return 2 * phi * (1 - phi) * math.sqrt(2 / math.pi) * (1 + 3 * .044715 * x * x)
 
 
 def _erf(x):
@@ -105,11 +147,12 @@ def _erf(x):
     """
     xp, end = array_library(x), 4 if x.dtype.itemsize <= 4 else 6
     near = xp.clip(x, -end, end)
-    term = total = near
+    square, term, total = near * near, near.copy(), near.copy()
     for n in range(1, 120):
-        term = term * (near * near) * (2 / (2 * n + 1))
-        total = total + term
-    return xp.where(xp.abs(x) < end, total * xp.exp(-near * near) * (2 / math.sqrt(math.pi)), xp.sign(x))
+        term *= square
+        term *= 2 / (2 * n + 1)
+        total += term
+    return xp.where(xp.abs(x) < end, total * xp.exp(-square) * (2 / math.sqrt(math.pi)), xp.sign(x))
 
 
 class _Activation(Module):

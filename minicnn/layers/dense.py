@@ -1,4 +1,5 @@
 """The fully connected layer: every output sees every input."""
+from ..arithmetic import product
 from ..tensor import Tensor, differentiable
 from . import init
 from .module import Module
@@ -16,15 +17,15 @@ def dense(x, weight, bias=None):
                          "flatten images first")
     if bias is not None and bias.shape != weight.shape[1:]:
         raise ValueError(f"dense: bias {bias.shape} should be {weight.shape[1:]}, one number an output")
-    y = x @ weight
+    y = product(x, weight)
     if bias is not None:
         y += bias
 
     def grad_x(dy):
-        return dy @ weight.T
+        return product(dy, weight.T)
 
     def grad_weight(dy):
-        return x.T @ dy
+        return product(x.T, dy)
 
     def grad_bias(dy):
         return dy.sum(axis=0)

@@ -7,79 +7,102 @@ pixels, `layer_norm` each pixel over its channels, `group_norm` each image over 
 `local_response_norm` is older and divides by the energy of the neighbouring channels only.
 """
 from ..backend import array_library
-from ..tensor import Tensor, differentiable
+from ..parallel import in_parallel, slices
+from ..tensor import Tensor, differentiable, once
 from . import init
 from .module import Module
 
+BLOCK = 1 << 17                                  # numbers: so few that a block's temporary arrays stay in cache
+
 
 @differentiable
-def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=True, momentum=0.1, eps=1e-5):
-    """Each channel to mean 0 and variance 1 over all axes but the last:   x (N, H, W, C) or (N, C)   ->   y like x
+def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=True, momentum=.1, eps=1e-5):
+    """Each channel to mean 0 and variance 1, then scaled and shifted:   x (N, H, W, C) or (N, C)   ->   y like x
 
-    weight, bias, running_mean and running_var are (C,).  In training the statistics are those of the batch, and the
-    running ones, where given, move towards them in place: running += momentum (batch - running), with the unbiased
-    variance, as in PyTorch.  Otherwise the running statistics are constants: one multiplication and one addition.
+        y = weight (x - mean) / sqrt(var + eps) + bias             weight, bias, mean and var (C,)
+
+    In training mean and (biased) variance are those of the batch, so dx sees through them; the arrays running_mean and
+    running_var, where given, move towards them in place: running += momentum (batch - running), with the unbiased
+    variance, as in PyTorch.  Otherwise the running statistics are constants.
 
     Source: Ioffe and Szegedy 2015, Batch Normalization, algorithm 1 and the gradients of section 3.
     Raises ValueError for wrong shapes, one value per channel in training, or no running statistics in evaluation.
     """
     _check_channels("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not training:
-        return _by_constants(x, weight, bias, running_mean, running_var, eps)
     count = x.size // x.shape[-1]
-    if count < 2:
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: training=False needs running_mean and running_var")
+        mean, variance = running_mean.copy(), running_var        # the copy stays what it is until the gradient
+    elif count < 2:
         raise ValueError(f"batch_norm: one value per channel in x of shape {x.shape} has no variance: "
                          "use a larger batch, or training=False")
-    mean = _sum(x) / count
-    centred = x - _row(mean, x)
-    variance = _sum_of_products(centred, centred) / count
-    _move(running_mean, mean, momentum)
-    _move(running_var, variance * (count / (count - 1)), momentum)
-    return _by_batch(centred, weight, bias, _inverse_deviation(variance, eps), count)
+    else:
+        mean, variance = _statistics(x)
+        _move(running_mean, mean, momentum)
+        _move(running_var, variance * (count / (count - 1)), momentum)
+    inverse = _inverse_deviation(variance, eps)                  # 1 / standard deviation, (C,)
+    return _scaled_and_shifted(x, mean, weight * inverse, bias), _rules(x, mean, weight, inverse, training)
 
 
-def _by_batch(centred, weight, bias, inverse, count):
-    """y = weight inverse centred + bias, with statistics that depend on x.   inverse (C,) is 1 / standard deviation.
+def _statistics(x):
+    """Mean and biased variance of each channel.  Two passes: E[x^2] - E[x]^2 would lose the digits of a large mean."""
+    count = x.size // x.shape[-1]
+    mean = sum(_by_blocks(x, lambda part: _sum(x[part]))) / count
+    row = _row(mean, x)
 
-    Mean and deviation carry dy back to every pixel:   dx = weight inverse (dy - mean(dy) - x_hat mean(dy x_hat))
+    def squares(part):
+        centred = x[part] - row
+        return _sum_of_products(centred, centred)
+    return mean, sum(_by_blocks(x, squares)) / count
+
+
+def _scaled_and_shifted(x, mean, scale, bias):
+    """scale (x - mean) + bias."""
+    y, rows = array_library(x).empty_like(x), [_row(values, x) for values in (mean, scale, bias)]
+
+    def block(part):
+        out = y[part]
+        array_library(x).subtract(x[part], rows[0], out=out)
+        out *= rows[1]
+        out += rows[2]
+    _by_blocks(x, block)
+    return y
+
+
+def _rules(x, mean, weight, inverse, training):
+    """The gradient rules of x, weight and bias.
+
+    Constant statistics only scale:   dx = weight inverse dy
+    Those of the batch carry dy back to every pixel:   dx = weight inverse (dy - mean(dy) - x_hat mean(dy x_hat))
     """
-    scale = weight * inverse
-    y = centred * _row(scale, centred)
-    y += _row(bias, centred)
-    sums = _once(lambda dy: (_sum(dy), _sum_of_products(dy, centred) * inverse))          # sum of dy, of dy x_hat
+    count, scale, mean_row = x.size // x.shape[-1], weight * inverse, _row(mean, x)
+
+    @once
+    def sums(dy):                                                # of dy, and of dy x_hat: (C,) both
+        def block(part):
+            return _sum(dy[part]), _sum_of_products(dy[part], x[part] - mean_row) * inverse
+        return tuple(map(sum, zip(*_by_blocks(x, block))))
 
     def grad_x(dy):
-        sum_dy, sum_dy_x_hat = sums(dy)
-        dx = centred * _row(-scale * inverse * sum_dy_x_hat / count, dy)
-        dx -= _row(scale * sum_dy / count, dy)
-        dx += dy * _row(scale, dy)
+        dx, scale_row = array_library(x).empty_like(x), _row(scale, x)
+        if training:
+            sum_dy, sum_dy_x_hat = sums(dy)
+            slope, offset = (_row(-scale * s / count, x) for s in (sum_dy_x_hat * inverse, sum_dy))
+
+        def block(part):
+            out = array_library(x).multiply(dy[part], scale_row, out=dx[part])
+            if training:
+                out += offset
+                out += (x[part] - mean_row) * slope
+        _by_blocks(x, block)
         return dx
-
-    def grad_weight(dy):
-        return sums(dy)[1]
-
-    def grad_bias(dy):
-        return sums(dy)[0]
-
-    return y, (grad_x, grad_weight, grad_bias)
+    return grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0]
 
 
-def _by_constants(x, weight, bias, mean, variance, eps):
-    """With constant statistics all is linear:   y = scale x + (bias - scale mean),   scale = weight / deviation"""
-    if mean is None or variance is None:
-        raise ValueError("batch_norm: training=False needs running_mean and running_var")
-    inverse = _inverse_deviation(variance, eps)
-    scale = weight * inverse
-    y = x * _row(scale, x)
-    y += _row(bias - scale * mean, x)
-
-    def grad_x(dy):
-        return dy * _row(scale, dy)
-
-    def grad_weight(dy):
-        return _sum_of_products(dy, x - mean) * inverse
-
-    return y, (grad_x, grad_weight, _sum)
+def _by_blocks(x, function):
+    """[function(slice of images)] for blocks of x so small that their temporary arrays stay in cache, over the threads."""
+    return in_parallel(function, slices(len(x), -(-x.size // BLOCK)))
 
 
 @differentiable
@@ -217,17 +240,6 @@ def _move(running, value, momentum):
 
 def _inverse_deviation(variance, eps):
     return 1 / array_library(variance).sqrt(variance + float(eps))
-
-
-def _once(function):
-    """The function, remembering its last result: three gradient rules get the same dy, and only the first computes."""
-    last = [None, None]
-
-    def remembered(dy):
-        if last[0] is not dy:
-            last[:] = dy, function(dy)
-        return last[1]
-    return remembered
 
 
 def _check_channels(operation, x, **parameters):

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import array_library
+from ..parallel import image_blocks, in_parallel, slices
 from ..tensor import differentiable
 from .conv.geometry import pair
 from .module import Module
 
-IMAGES_AT_ONCE = 4                               # so few that NumPy's temporary arrays stay in the processor's cache
+BLOCK_BYTES = 1 << 19                            # of the output: so few that NumPy's temporary arrays stay in cache
 
 
 @differentiable
@@ -37,10 +38,12 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
     y = _reduce(xp.maximum, windows.taps(padded))
 
     def grad_x(dy):
-        dpadded = xp.zeros_like(padded)
-        for start in range(0, len(x), IMAGES_AT_ONCE):
-            part = slice(start, start + IMAGES_AT_ONCE)
-            _hand_to_first_maximum(windows.taps(dpadded[part]), windows.taps(padded[part]), y[part], dy[part])
+        dpadded = windows.blank(padded)
+        taps, dtaps = windows.taps(padded), windows.taps(dpadded)
+
+        def block(where):
+            _hand_to_first_maximum([dtap[where] for dtap in dtaps], [tap[where] for tap in taps], y[where], dy[where])
+        in_parallel(block, windows.blocks(y))
         return windows.crop(dpadded)
 
     return y, (grad_x,)
@@ -48,10 +51,19 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
 
 def _reduce(combine, taps):
     """combine(combine(tap 0, tap 1), tap 2) ..., in one array."""
-    y = taps[0].copy()
-    for tap in taps[1:]:
-        combine(y, tap, out=y)
+    y = array_library(taps[0]).empty(taps[0].shape, taps[0].dtype)
+
+    def block(where):
+        y[where] = taps[0][where]
+        for tap in taps[1:]:
+            combine(y[where], tap[where], out=y[where])
+    in_parallel(block, _blocks(y))
     return y
+
+
+def _blocks(y):
+    """Images, or rows of one image, of about BLOCK_BYTES."""
+    return image_blocks(*y.shape[:2], BLOCK_BYTES // (y[0, 0].nbytes or 1)) if y.size else []
 
 
 def _hand_to_first_maximum(dtaps, taps, y, dy):
@@ -79,10 +91,14 @@ def avg_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, count_include
     y /= divisor
 
     def grad_x(dy):
-        dpadded = xp.zeros_like(padded)
-        share = dy / divisor
-        for dtap in windows.taps(dpadded):
-            dtap += share
+        dpadded = windows.blank(padded)
+        dtaps, divisors = windows.taps(dpadded), xp.broadcast_to(divisor, dy.shape)
+
+        def block(where):
+            share = dy[where] / divisors[where]
+            for dtap in dtaps:
+                dtap[where] += share
+        in_parallel(block, windows.blocks(dy))
         return windows.crop(dpadded)
 
     return y, (grad_x,)
@@ -173,6 +189,16 @@ class _Windows:
 
     def _axes(self):
         return zip(self.image, self.kernel, self.stride, self.padding, self.dilation, self.outputs)
+
+    def blank(self, padded):
+        """Zeros for the gradient of the padded image."""
+        return array_library(padded).zeros_like(padded)
+
+    def blocks(self, y):
+        """Blocks of windows that write to pixels of their own: some rows of them, or whole images where windows overlap."""
+        if self.stride[0] >= self.dilation[0] * (self.kernel[0] - 1) + 1:
+            return _blocks(y)
+        return [(part,) for part in slices(len(y), len(y))]
 
     def crop(self, padded):
         """The image without its padding."""

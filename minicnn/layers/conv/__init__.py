@@ -1,25 +1,24 @@
 """Two-dimensional convolution, its gradient, its transpose and their Modules.
 
-`conv2d` checks and pads, an algorithm computes: `naive` is the definition as loops, `im2col` makes it a matrix product,
-`winograd` needs a quarter of the multiplications for 3x3.  Each algorithm is a file with the same three functions:
-forward, input_gradient, weight_gradient.
+`conv2d` checks and pads, an algorithm computes.  Each algorithm is a file with the same functions: forward, input_gradient,
+weight_gradient, and suits, whether it can do it.  `choice` has them all in a table; `naive` is the definition.
 """
 from dataclasses import replace
 
 from ...arithmetic import pad_array, pad_gradient
-from ...backend import is_gpu_array
-from ...tensor import Tensor, differentiable
+from ...tensor import Tensor, differentiable, once
 from .. import init
 from ..module import Module
-from . import im2col, naive, winograd
+from .choice import choose, exact
+from .epilogue import check_activation, finish, sum_over_pixels, through_relu
 from .geometry import Geometry, check_conv, check_transpose, pair
 
-ALGORITHMS = {"naive": naive, "im2col": im2col, "winograd": winograd}
 PADDING_MODES = ("zeros", "reflect", "replicate")
 
 
 @differentiable
-def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros", algorithm="auto"):
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros", algorithm="auto",
+           activation=None):
     """Convolution of images with filters (correlation, as everywhere in this field).
 
     x (N, H, W, C)   weight (kh, kw, C/groups, K)   bias (K,)   ->   y (N, OH, OW, K)
@@ -28,45 +27,37 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, padd
     stride, padding, dilation  a whole number, or a pair (rows, columns)
     groups        input and output channels are split into groups that do not see each other (AlexNet 2012)
     padding_mode  "zeros", "reflect" (without the border pixel) or "replicate"
-    algorithm     "naive", "im2col", "winograd" (3x3, stride 1), or "auto": the quickest that fits
+    algorithm     "auto", the quickest that fits, or the name of one: see minicnn/layers/conv/choice.py
+    activation    None, or "relu": max(y, 0), quicker than a `relu` of its own and with one array less
 
     Raises ValueError, naming every size, when the shapes do not fit together, TypeError when x is no floating array or is
     narrower than weight.
     """
     geometry = Geometry.of("conv2d", stride, padding, dilation, groups)
     check_conv(x, weight, bias, geometry)
+    check_activation("conv2d", activation)
     widths = ((0, 0), *((p, p) for p in geometry.padding), (0, 0))
     if padding_mode != "zeros":                  # the algorithms pad with zeros themselves; other borders are added here
         x, geometry = pad_array(x, widths, padding_mode), replace(geometry, padding=(0, 0))
     method = choose("conv2d", algorithm, x, weight.shape, geometry)
     x_shape = x.shape                            # all that grad_x knows of x, so that a frozen layer keeps no input
-    y = method.forward(x, weight, geometry)
-    if bias is not None:
-        y += bias
+    y = method.forward(x, weight, geometry, bias, activation)
+    positive = y if activation else None         # where the ReLU lets gradients through
 
     def grad_x(dy):
-        dx = method.input_gradient(dy, weight, x_shape, geometry)
+        dx = method.input_gradient(dy, weight, x_shape, geometry, positive)
         return dx if padding_mode == "zeros" else pad_gradient(dx, widths, padding_mode)
 
+    @once
+    def before_relu(dy):
+        return through_relu(dy, positive) if activation else dy
+
     def grad_weight(dy):
-        return method.weight_gradient(x, dy, weight.shape, geometry)
+        return method.weight_gradient(x, before_relu(dy), weight.shape, geometry)
 
     def grad_bias(dy):
-        return dy.sum(axis=(0, 1, 2))
+        return sum_over_pixels(before_relu(dy))
     return y, (grad_x, grad_weight, grad_bias)
-
-
-def choose(operation, algorithm, x, weight_shape, geometry):
-    """The room of the algorithm that was asked for by name, or with "auto" of the quickest that fits."""
-    if algorithm == "auto":
-        fast = not is_gpu_array(x) and winograd.suits(weight_shape, geometry) and winograd.pays(x.shape, weight_shape)
-        return winograd if fast else im2col
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"{operation}: algorithm must be 'auto' or one of {list(ALGORITHMS)}, not {algorithm!r}")
-    if algorithm == "winograd" and not winograd.suits(weight_shape, geometry):
-        raise ValueError(f"{operation}: winograd does 3x3 with stride 1, dilation 1, padding up to 2 and one group, not "
-                         f"weight {weight_shape} with {geometry}: use algorithm='auto'")
-    return ALGORITHMS[algorithm]
 
 
 class Conv2d(Module):
@@ -77,11 +68,12 @@ class Conv2d(Module):
     """
 
     def __init__(self, in_channels, out_channels, kernel, stride=1, padding=0, dilation=1, groups=1, bias=True,
-                 padding_mode="zeros", algorithm="auto", rng=None):
+                 padding_mode="zeros", algorithm="auto", activation=None, rng=None):
         super().__init__()
+        check_activation("Conv2d", activation)
         _require_divisible("Conv2d", in_channels, out_channels, groups)
         self.options = dict(stride=stride, padding=padding, dilation=dilation, groups=groups,
-                            padding_mode=padding_mode, algorithm=algorithm)
+                            padding_mode=padding_mode, algorithm=algorithm, activation=activation)
         shape = (*pair(kernel, "Conv2d: kernel"), in_channels // groups, out_channels)
         self.weight = Tensor(init.kaiming(shape, rng), requires_grad=True)
         self.bias = Tensor(init.zeros((out_channels,)), requires_grad=True) if bias else None
@@ -121,7 +113,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     method = choose("conv_transpose2d", algorithm, x, weight.shape, geometry)
     H, W = x.shape[1:3]
     y = method.input_gradient(x, weight, y_shape, geometry)
-    y = y + bias if bias is not None else y
+    finish(y, bias, None)
 
     def grad_x(dy):
         return method.forward(dy, weight, geometry)[:, :H, :W]
@@ -131,9 +123,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
         missing = ((0, 0), (0, OH - H), (0, OW - W), (0, 0))
         return method.weight_gradient(dy, pad_array(x, missing, "zeros"), weight.shape, geometry)
 
-    def grad_bias(dy):
-        return dy.sum(axis=(0, 1, 2))
-    return y, (grad_x, grad_weight, grad_bias)
+    return y, (grad_x, grad_weight, sum_over_pixels)
 
 
 class ConvTranspose2d(Module):

@@ -7,14 +7,27 @@ kh*kw times; it is therefore made for a block of output pixels at a time, small 
 """
 from ...arithmetic import pad_array
 from ...backend import array_library
-from ...parallel import in_parallel, slices, workspace
+from ...parallel import image_blocks, in_parallel, slices, workspace
+from .epilogue import finish, through_relu
+from .geometry import Geometry
 
 BLOCK_BYTES = 2 << 20             # one patch matrix: it stays in the processor's cache until it is multiplied
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
+FEW_CHANNELS = 4                  # of an image, so few that rows of them are too short to work with
 
 
-def forward(x, weight, geometry):
-    """x (N, H, W, C), weight (kh, kw, C/groups, K)  ->  y (N, OH, OW, K)."""
+def suits(weight_shape, geometry):
+    """It does every convolution."""
+    return True
+
+
+def pays(x_shape, weight_shape):
+    """It stands last in the table, for all that no other does quicker."""
+    return True
+
+
+def forward(x, weight, geometry, bias=None, activation=None):
+    """x (N, H, W, C), weight (kh, kw, C/groups, K), bias (K,) or None, activation "relu" or None  ->  y (N, OH, OW, K)."""
     windows = patches(x, weight.shape[:2], geometry)             # (N, OH, OW, kh, kw, C), a view
     filters = _by_group(weight, geometry.groups)                 # (groups, kh*kw*C/groups, K/groups)
     N, OH, OW = windows.shape[:3]
@@ -24,12 +37,37 @@ def forward(x, weight, geometry):
         columns = _columns(windows[where], geometry.groups)      # (groups, pixels, kh*kw*C/groups)
         out = y[where].reshape(columns.shape[1], geometry.groups, -1).swapaxes(0, 1)
         array_library(x).matmul(columns, filters, out=out)       # (groups, pixels, K/groups), a view of y
+        finish(y[where], bias, activation)
     in_parallel(block, _blocks(windows, x.itemsize))
     return y
 
 
-def input_gradient(dy, weight, x_shape, geometry):
-    """dy (N, OH, OW, K)  ->  dx of x_shape.  "Columns to image": each tap of the kernel returns its share.
+def input_gradient(dy, weight, x_shape, geometry, y=None):
+    """dy (N, OH, OW, K)  ->  dx of x_shape; y, the output of a ReLU that followed, lets dy through where it is positive.
+
+    With stride 1 it is a convolution again, of dy with the filters turned by 180 degrees.
+    """
+    span, groups = geometry.span(weight.shape[:2]), geometry.groups
+    padding = tuple(e - 1 - p for e, p in zip(span, geometry.padding))
+    sizes_fit = all(n + 2 * p - e + 1 == m for n, p, e, m in zip(dy.shape[1:3], padding, span, x_shape[1:3]))
+    again = geometry.stride == (1, 1) and min(padding) >= 0 and sizes_fit
+    if again and x_shape[3] <= FEW_CHANNELS and groups == 1 and geometry.dilation == (1, 1):
+        return _by_planes(dy, weight, x_shape, geometry, y)
+    dy = dy if y is None else through_relu(dy, y)
+    if not again:
+        return _by_taps(dy, weight, x_shape, geometry)
+    return forward(dy, turned(weight, groups), Geometry(padding=padding, dilation=geometry.dilation, groups=groups))
+
+
+def turned(weight, groups):
+    """The filters turned by 180 degrees, input and output exchanged: (kh, kw, C/groups, K)  ->  (kh, kw, K/groups, C)."""
+    kh, kw, Cg, K = weight.shape
+    by_group = weight[::-1, ::-1].reshape(kh, kw, Cg, groups, K // groups)
+    return by_group.transpose(0, 1, 4, 3, 2).reshape(kh, kw, K // groups, groups * Cg)
+
+
+def _by_taps(dy, weight, x_shape, geometry):
+    """"Columns to image": each tap of the kernel returns its share of dy to the pixels that it saw.
 
     The windows of neighbouring outputs overlap in x, so shares add up: `+=`.  (With `=` the last tap wins, and a test that
     only looks at windows side by side never notices.)  Images are independent, so they are the blocks.
@@ -45,6 +83,32 @@ def input_gradient(dy, weight, x_shape, geometry):
                 tap += _times_transposed(dy[images], weight[i, j], geometry.groups)
     in_parallel(block, slices(N, max(2, dy.nbytes // BLOCK_BYTES)))
     return padded[:, ph:ph + H, pw:pw + W]
+
+
+def _by_planes(dy, weight, x_shape, geometry, y):
+    """The same for the first layer of a network: one product gives the shares of all taps, (kh*kw*C, pixels).
+
+    In it the pixels lie side by side, one plane of them for each tap and channel, so that they add up in long rows.
+    """
+    xp, (kh, kw, C, K) = array_library(dy), weight.shape
+    (N, H, W, _), (OH, OW), (ph, pw) = x_shape, dy.shape[1:3], geometry.padding
+    filters, dx = weight.reshape(kh * kw * C, K), xp.empty(x_shape, dy.dtype)
+
+    def block(where):
+        images, rows = where
+        first, last = max(0, rows.start + ph - kh + 1), min(OH, rows.stop + ph)          # the rows of dy that see ours
+        seen = dy[images, first:last] if y is None else dy[images, first:last] * (y[images, first:last] > 0)
+        shares = filters @ seen.reshape(-1, K).T                                         # (kh*kw*C, pixels)
+        shares = shares.reshape(kh, kw, C, -1, last - first, OW)
+        planes = xp.zeros((C, shares.shape[3], rows.stop - rows.start, W + 2 * pw), dy.dtype)
+        for i in range(kh):
+            a, b = max(rows.start, first + i - ph), min(rows.stop, last + i - ph)        # tap i of row r is row r + ph - i
+            theirs, ours = slice(a + ph - i - first, b + ph - i - first), slice(a - rows.start, b - rows.start)
+            for j in range(kw):
+                planes[:, :, ours, j:j + OW] += shares[i, j, :, :, theirs]
+        dx[where] = planes[..., pw:pw + W].transpose(1, 2, 3, 0)
+    in_parallel(block, image_blocks(N, H, BLOCK_BYTES // (len(filters) * OW * dy.itemsize)))
+    return dx
 
 
 def weight_gradient(x, dy, weight_shape, geometry):
@@ -76,13 +140,9 @@ def patches_of_tap(x, i, j, size, geometry):
 
 
 def _blocks(windows, itemsize):
-    """Indices of blocks of output pixels, whole images or rows of one image, whose patches fill BLOCK_BYTES."""
+    """Blocks of output pixels, whole images or rows of one image, whose patches fill BLOCK_BYTES."""
     N, OH, OW, kh, kw, C = windows.shape
-    rows = max(1, BLOCK_BYTES // (OW * kh * kw * C * itemsize))
-    if rows >= OH:
-        images = rows // OH
-        return [(slice(n, n + images),) for n in range(0, N, images)]
-    return [(slice(n, n + 1), slice(r, r + rows)) for n in range(N) for r in range(0, OH, rows)]
+    return image_blocks(N, OH, BLOCK_BYTES // (OW * kh * kw * C * itemsize))
 
 
 def _columns(windows, groups):

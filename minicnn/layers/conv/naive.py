@@ -7,19 +7,27 @@
 A product x*w that adds to y adds dy*w to dx and dy*x to dw.
 """
 from ...backend import array_library
+from .epilogue import finish, through_relu
 
 
-def forward(x, weight, geometry):
-    """x (N, H, W, C), weight (kh, kw, C/groups, K)  ->  y (N, OH, OW, K)."""
+def suits(weight_shape, geometry):
+    """It does every convolution."""
+    return True
+
+
+def forward(x, weight, geometry, bias=None, activation=None):
+    """x (N, H, W, C), weight (kh, kw, C/groups, K), bias (K,) or None, activation "relu" or None  ->  y (N, OH, OW, K)."""
     OH, OW = geometry.output_size(x.shape[1:3], weight.shape[:2])
     y = array_library(x).zeros((x.shape[0], OH, OW, weight.shape[3]), x.dtype)
     for (n, r, c, k), (row, column, channel), (i, j, g) in _products(y, x, weight, geometry):
         y[n, r, c, k] += x[n, row, column, channel] * weight[i, j, g, k]
+    finish(y, bias, activation)
     return y
 
 
-def input_gradient(dy, weight, x_shape, geometry):
-    """dy (N, OH, OW, K)  ->  dx of x_shape."""
+def input_gradient(dy, weight, x_shape, geometry, y=None):
+    """dy (N, OH, OW, K)  ->  dx of x_shape; y, the output of a ReLU that followed, lets dy through where it is positive."""
+    dy = dy if y is None else through_relu(dy, y)
     dx = array_library(dy).zeros(x_shape, dy.dtype)
     for (n, r, c, k), (row, column, channel), (i, j, g) in _products(dy, dx, weight, geometry):
         dx[n, row, column, channel] += dy[n, r, c, k] * weight[i, j, g, k]       # windows overlap: += and never =

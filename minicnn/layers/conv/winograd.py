@@ -3,11 +3,14 @@
 A 3x3 filter over a tile of 6x6 pixels gives 4x4 outputs: 144 multiplications by the definition.  Winograd's algorithm
 transforms tile and filter, multiplies the 36 transformed numbers one by one, and transforms back:
 
-    y = A^T [ (G w G^T) * (B^T x B) ] A              w 3x3, x 6x6, y 4x4          (Lavin & Gray 2015, arXiv 1509.09308)
+    y = OUTPUT [(FILTER w) * (INPUT x)]              w 9, x 36, y 16 numbers      (Lavin & Gray 2015, arXiv 1509.09308)
 
-With many channels the 36 products become 36 matrix products (tiles x C) @ (C x K), and there the time goes.  The transforms
-need no gathering of tiles: with images as (N, H, W, C), six rows of a tile row are six runs of contiguous memory, so that
-B^T x over all tiles of the row is one product with a strided view, and the same again for columns.
+In one dimension, F(4, 3), the three matrices are B^T, G and A^T below; in two dimensions they act on rows and columns,
+B^T x B, and written as one matrix on all 36 numbers that is the Kronecker product of the matrix with itself.
+
+With many tiles and channels everything is a matrix product: tiles are gathered as (36, tiles * C), transformed by one
+product with INPUT, then come 36 products (tiles, C) @ (C, K), and one with OUTPUT.  A block of tiles goes all the way before
+the next one is begun, so that it stays in the processor's cache; blocks are spread over the threads.
 
 The price is rounding: about 1e-5 of the largest value in float32, against 1e-6 for im2col.
 """
@@ -15,7 +18,8 @@ import functools
 
 import numpy as np
 
-from ...parallel import in_parallel, slices, workspace
+from ...parallel import image_blocks, in_parallel, matmul, slices, workspace
+from .filters import kept
 from .geometry import Geometry
 
 B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
@@ -23,10 +27,14 @@ B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
 G = np.array([[1/4, 0, 0], [-1/6, -1/6, -1/6], [-1/6, 1/6, -1/6],
               [1/24, 1/12, 1/6], [1/24, -1/12, 1/6], [0, 0, 1]])
 A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], float)
+INPUT, FILTER, OUTPUT = (np.kron(matrix, matrix) for matrix in (B_T, G, A_T))          # (36, 36), (36, 9), (16, 36)
 
-BLOCK_BYTES = 3 << 20             # transformed tiles of one block, inputs and products together: they stay in cache
-GROUP = 128                       # channels times tiles that one transforming product takes
+BLOCK_BYTES = 4 << 20             # transformed tiles of one block, inputs and products together: they stay in cache
+FEWEST_TILES = 64                 # in a block, if there are so many: with fewer the products mostly read filters
+FILTERS_AT_ONCE = 64              # of wide layers with so few tiles that each transformed filter is used only once
+GRADIENT_BYTES = 8 << 20          # transformed weight gradients of one part
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
+FOR = "3x3, stride 1, dilation 1, padding up to 2, one group"
 
 
 def suits(weight_shape, geometry):
@@ -42,54 +50,97 @@ def pays(x_shape, weight_shape):
     filters are transformed once and then multiplied with every tile: that needs tiles.
     """
     N, H, W, _ = x_shape
-    return min(weight_shape[2:]) >= 16 and N * -(-H // 4) * -(-W // 4) >= 32
+    return min(weight_shape[2:]) >= 16 and N * -(-H // 4) * -(-W // 4) >= 16
 
 
-def forward(x, weight, geometry):
-    """x (N, H, W, C), weight (3, 3, C, K)  ->  y (N, OH, OW, K)."""
-    tiling = Tiling(x.shape, weight.shape[3], geometry.padding)
-    filters = transform_filters(weight)                          # (6, 6, C, K)
-    y = np.empty((*tiling.output_shape, weight.shape[3]), x.dtype)
+def forward(x, weight, geometry, bias=None, activation=None):
+    """x (N, H, W, C), weight (3, 3, C, K), bias (K,) or None, activation "relu" or None  ->  y (N, OH, OW, K)."""
+    return _convolve(x, weight, geometry.padding, bias, activation)
 
-    def block(where):
-        products = _multiply(_transform_tiles(x, where, tiling), filters)
-        _transform_back(products, where, tiling, y)
-    in_parallel(block, tiling.blocks())
+
+def input_gradient(dy, weight, x_shape, geometry, y=None):
+    """dy (N, OH, OW, K)  ->  dx of x_shape: the same convolution, the filters turned by 180 degrees, C and K exchanged.
+
+    y, the output of a ReLU that followed, lets dy through only where it is positive.
+    """
+    return _convolve(dy, weight, tuple(2 - p for p in geometry.padding), behind_relu=y, turned=True)
+
+
+def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, turned=False):
+    tiling = Tiling(x.shape, weight.shape[2 if turned else 3], padding)
+    blocks, parts, filters_of = tiling.blocks(), [[slice(0, tiling.filters)]], _whole_filters
+    if len(blocks) == 1:                         # every filter is needed once: it is transformed when its turn comes
+        portions = slices(tiling.filters, -(-tiling.filters // FILTERS_AT_ONCE))
+        parts, filters_of = [portions[half] for half in slices(len(portions), 2)], _some_filters
+    filters = filters_of(weight, turned)
+    y = np.empty((*tiling.output_shape, tiling.filters), x.dtype)
+
+    def block(where_and_part):
+        where, part = where_and_part
+        tiles = _transform_tiles(x, behind_relu, where, tiling)  # (36, tiles, C)
+        for k in part:
+            back = _transform_back(_multiply(tiles, filters(k)))  # (16, tiles, filters of k)
+            _place(back, y[..., k], where, tiling, bias if bias is None else bias[k], activation)
+    in_parallel(block, [(where, part) for where in blocks for part in parts])
     return y
 
 
-def input_gradient(dy, weight, x_shape, geometry):
-    """dy (N, OH, OW, K)  ->  dx of x_shape: the same convolution, the filters turned by 180 degrees, C and K exchanged."""
-    turned = weight[::-1, ::-1].swapaxes(2, 3)                   # (3, 3, K, C)
-    return forward(dy, turned, Geometry(padding=tuple(2 - p for p in geometry.padding)))
-
-
 def weight_gradient(x, dy, weight_shape, geometry):
-    """x (N, H, W, C), dy (N, OH, OW, K)  ->  dw (3, 3, C, K)  =  G^T [ sum over tiles of (B^T x B)^T (A dy A^T) ] G."""
-    tiling = Tiling(x.shape, weight_shape[3], geometry.padding)
-    blocks = tiling.blocks()
+    """x (N, H, W, C), dy (N, OH, OW, K)  ->  dw (3, 3, C, K)  =  FILTER^T [sum over tiles of (INPUT x)^T (OUTPUT^T dy)].
 
-    def share(part):
-        total = np.zeros((6, 6, *weight_shape[2:]), x.dtype)
-        for where in blocks[part]:
-            tiles = _transform_tiles(x, where, tiling)           # (6, tiles, 6, C)
-            dys = _transform_dy(dy, where, tiling)               # (6, tiles, 6, K)
-            total += tiles.transpose(0, 2, 3, 1) @ dys.swapaxes(1, 2)
-        return total
-    total = sum(in_parallel(share, slices(len(blocks), SHARES)))
-    return _on_both_sides(G.T, total)                            # (3, 3, C, K)
+    A thread takes some of the tiles and all filters, or, where there are so many that they would not stay in cache, some of
+    the filters and all tiles.
+    """
+    C, K = weight_shape[2:]
+    tiling = Tiling(x.shape, K, geometry.padding)
+    blocks, filter_parts = tiling.blocks(), slices(K, -(-4 * 36 * C * K // GRADIENT_BYTES))
+    shares = slices(len(blocks), SHARES if len(filter_parts) == 1 else 1)
+
+    def gradient(share_and_part):
+        share, k = share_and_part
+        total = workspace("gradient", (36, C, k.stop - k.start), x.dtype)
+        total[...] = 0
+        for where in blocks[share]:
+            tiles = _transform_tiles(x, None, where, tiling)     # (36, tiles, C)
+            total += _multiply(tiles.swapaxes(1, 2), _transform_dy(dy[..., k], where, tiling))
+        return (_cast("FILTER^T", x.dtype) @ total.reshape(36, -1)).reshape(3, 3, C, -1)
+    items = [(share, k) for share in shares for k in filter_parts]
+    dw = np.zeros(weight_shape, x.dtype)
+    for (_, k), part in zip(items, in_parallel(gradient, items)):
+        dw[..., k] += part
+    return dw
 
 
-def transform_filters(weight):
-    """G w G^T for every pair of channels: (3, 3, C, K)  ->  (6, 6, C, K)."""
-    return _on_both_sides(G, weight)
+def transform_filters(weight, turned=False):
+    """FILTER w for every pair of channels: (3, 3, C, K)  ->  (36, C, K), or of the turned filters (36, K, C).
+
+    To turn a filter by 180 degrees is to read its nine numbers backwards, so FILTER is read backwards instead.
+    """
+    matrix, (C, K) = _cast("FILTER", weight.dtype), weight.shape[2:]
+    transformed = matmul(matrix[:, ::-1] if turned else matrix, weight.reshape(9, C * K)).reshape(36, C, K)
+    return transformed.swapaxes(1, 2) if turned else transformed
 
 
-def _on_both_sides(matrix, w):
-    """matrix w matrix^T over the first two axes of w (n, n, C, K)  ->  (m, m, C, K)."""
-    (m, n), (C, K), matrix = matrix.shape, w.shape[2:], matrix.astype(w.dtype)
-    rows = matrix @ w.reshape(n, n * C * K)                      # (m, n*C*K)
-    return (matrix @ rows.reshape(m, n, C * K)).reshape(m, m, C, K)
+def _whole_filters(weight, turned):
+    """A function that gives the transformed filters k, (36, C, filters of k), out of all of them."""
+    filters = kept(weight, turned, transform_filters)
+    return lambda k: filters[:, :, k]
+
+
+def _some_filters(weight, turned):
+    """The same, but transformed only now."""
+    def transformed(k):
+        some = weight[:, :, k] if turned else weight[..., k]
+        matrix, numbers = _cast("FILTER", weight.dtype), workspace("filters", (36, *some.shape[2:]), weight.dtype)
+        np.matmul(matrix[:, ::-1] if turned else matrix, some.reshape(9, -1), out=numbers.reshape(36, -1))
+        return numbers.swapaxes(1, 2) if turned else numbers
+    return transformed
+
+
+@functools.cache
+def _cast(name, dtype):
+    matrix = {"INPUT": INPUT, "FILTER": FILTER, "OUTPUT": OUTPUT}[name.removesuffix("^T")]
+    return (matrix.T if name.endswith("^T") else matrix).astype(dtype)
 
 
 class Tiling:
@@ -103,99 +154,82 @@ class Tiling:
 
     def blocks(self):
         """Pairs (slice of images, slice of tile rows)."""
-        N, rows = self.output_shape[0], self.rows
-        at_once = max(1, BLOCK_BYTES // (4 * 36 * self.columns * (self.channels + self.filters)))
-        if at_once >= rows:
-            images = at_once // rows
-            return [(slice(n, min(N, n + images)), slice(0, rows)) for n in range(0, N, images)]
-        return [(slice(n, n + 1), slice(r, min(rows, r + at_once))) for n in range(N) for r in range(0, rows, at_once)]
+        tiles = max(FEWEST_TILES, BLOCK_BYTES // (4 * 36 * (self.channels + self.filters)))
+        return image_blocks(self.output_shape[0], self.rows, tiles // self.columns)
 
-    def count(self, where):
-        """Images and tile rows of one block."""
-        return tuple(s.stop - s.start for s in where)
+    def shape(self, where):
+        """(tile rows, images, tile columns) of one block: the order of its tiles."""
+        images, rows = where
+        return rows.stop - rows.start, images.stop - images.start, self.columns
 
 
-def _transform_tiles(x, where, tiling):
-    """B^T x B of every tile of 6x6 in the block: (6, tiles, 6, C), tiles = images * tile rows * tile columns."""
-    (n, r), tw, C = tiling.count(where), tiling.columns, tiling.channels
-    padded = _padded_block(x, where, tiling)                     # (n, 4r+2, 4tw+2, C)
-    width, (s0, s1, s2, s3), b_t = 4 * tw + 2, padded.strides, B_T.astype(x.dtype)
-    as_strided = np.lib.stride_tricks.as_strided
-    rows = as_strided(padded, (n, r, 6, width * C), (s0, 4 * s1, s1, s3))
-    half = workspace("half", (6, n, r, width * C), x.dtype)      # B^T x, the tile's row index first
-    np.matmul(b_t, rows, out=half.transpose(1, 2, 0, 3))
-    g = _at_once(tw, C)
-    columns = as_strided(half, (6 * n * r, tw // g, 4 * g + 2, C), (width * C * s3, 4 * g * s2, s2, s3))
-    tiles = workspace("tiles", (6 * n * r, tw // g, 6 * g, C), x.dtype)
-    np.matmul(_repeated("B_T", 4, g, x.dtype), columns, out=tiles)
-    return tiles.reshape(6, n * r * tw, 6, C)
+def _transform_tiles(x, behind_relu, where, tiling):
+    """INPUT x for every tile of 6x6 in the block: (36, tiles, C)."""
+    (r, n, tw), C = tiling.shape(where), tiling.channels
+    padded = _padded_block(x, behind_relu, where, tiling)        # (n, 4r+2, 4tw+2, C)
+    s0, s1, s2, s3 = padded.strides
+    tiles = np.lib.stride_tricks.as_strided(padded, (6, 6, r, n, tw, C), (s1, s2, 4 * s1, s0, 4 * s2, s3))
+    gathered = workspace("gathered", tiles.shape, x.dtype)
+    gathered[...] = tiles
+    return _product("INPUT", gathered.reshape(36, r * n * tw, C), "tiles")
 
 
-def _padded_block(x, where, tiling):
+def _padded_block(x, behind_relu, where, tiling):
     """The pixels that the block's tiles see, zeros around the image: (n, 4r+2, 4tw+2, C)."""
     images, tile_rows = where
-    (n, r), (ph, pw), (H, W) = tiling.count(where), tiling.padding, x.shape[1:3]
-    padded = workspace("padded", (n, 4 * r + 2, 4 * tiling.columns + 2, x.shape[3]), x.dtype)
+    (r, n, tw), (ph, pw), (H, W) = tiling.shape(where), tiling.padding, x.shape[1:3]
+    padded = workspace("padded", (n, 4 * r + 2, 4 * tw + 2, x.shape[3]), x.dtype)
     first = 4 * tile_rows.start - ph                             # the image row that the block's first row shows
     top, bottom = max(0, -first), min(padded.shape[1], H - first)
     padded[:, :top], padded[:, bottom:], padded[:, :, :pw], padded[:, :, pw + W:] = 0, 0, 0, 0
-    padded[:, top:bottom, pw:pw + W] = x[images, first + top:first + bottom]
+    image, inside = (images, slice(first + top, first + bottom)), padded[:, top:bottom, pw:pw + W]
+    if behind_relu is None:
+        inside[...] = x[image]
+    else:
+        np.multiply(x[image], behind_relu[image] > 0, out=inside)
     return padded
 
 
 def _multiply(tiles, filters):
-    """36 matrix products (tiles, C) @ (C, K): (6, tiles, 6, C)  ->  (6, tiles, 6, K)."""
-    products = workspace("products", (*tiles.shape[:3], filters.shape[3]), tiles.dtype)
-    np.matmul(tiles.swapaxes(1, 2), filters, out=products.swapaxes(1, 2))
-    return products
+    """36 matrix products: (36, tiles, C) @ (36, C, K)  ->  (36, tiles, K)."""
+    products = workspace("products", (36, tiles.shape[1], filters.shape[2]), tiles.dtype)
+    return np.matmul(tiles, filters, out=products)
 
 
-def _transform_back(products, where, tiling, y):
-    """A^T products A: (6, tiles, 6, K) into the block's place in y (N, OH, OW, K)."""
-    (n, r), tw, K = tiling.count(where), tiling.columns, tiling.filters
-    a_t, T = A_T.astype(y.dtype), products.shape[1]
-    g = _at_once(tw, K)
-    half = workspace("half", (6 * T // g, 4 * g, K), y.dtype)
-    np.matmul(_repeated("A_T", 6, g, y.dtype), products.reshape(6 * T // g, 6 * g, K), out=half)
-    half = half.reshape(6, n, r, 4 * tw * K).transpose(1, 2, 0, 3)      # (n, r, 6, 4*tw*K)
+def _transform_back(products):
+    """OUTPUT applied to (36, tiles, K)  ->  (16, tiles, K)."""
+    return _product("OUTPUT", products, "back")
+
+
+def _product(name, numbers, result):
+    """The matrix of this name times numbers (n, tiles, C)  ->  (m, tiles, C), in the workspace `result`."""
+    matrix, (n, tiles, C) = _cast(name, numbers.dtype), numbers.shape
+    transformed = workspace(result, (len(matrix), tiles, C), numbers.dtype)
+    np.matmul(matrix, numbers.reshape(n, tiles * C), out=transformed.reshape(-1, tiles * C))
+    return transformed
+
+
+def _place(back, y, where, tiling, bias, activation):
+    """Tiles of the block (16, tiles, K) to their pixels of y (N, OH, OW, K), with bias and ReLU while they are in cache."""
+    (r, n, tw), K = tiling.shape(where), y.shape[3]
+    tiles = back.reshape(4, 4, r, n, tw, K).transpose(3, 2, 0, 4, 1, 5)                  # (n, r, 4, tw, 4, K)
     place = y[where[0], 4 * where[1].start:4 * where[1].stop]
-    if place.shape[1:3] == (4 * r, 4 * tw):
-        np.matmul(a_t, half, out=place.reshape(n, r, 4, 4 * tw * K))
-    else:                                                        # the last tiles stick out: crop
-        whole = (a_t @ half).reshape(n, 4 * r, 4 * tw, K)
-        place[...] = whole[:, :place.shape[1], :place.shape[2]]
+    whole = place.shape[1:3] == (4 * r, 4 * tw)                  # else the last tiles stick out
+    target = place if whole else workspace("whole", (n, 4 * r, 4 * tw, K), y.dtype)
+    pixels = target.reshape(n, r, 4, tw, 4, K)                   # a view: an axis can always be split
+    np.add(tiles, 0 if bias is None else bias, out=pixels)
+    if activation:
+        np.maximum(pixels, 0, out=pixels)
+    if not whole:
+        place[...] = target[:, :place.shape[1], :place.shape[2]]
 
 
 def _transform_dy(dy, where, tiling):
-    """A dy A^T of every tile of 4x4: (6, tiles, 6, K)."""
-    (n, r), tw, K = tiling.count(where), tiling.columns, tiling.filters
-    a = A_T.T.astype(dy.dtype)
+    """OUTPUT^T dy for every tile of 4x4 in the block: (36, tiles, K)."""
+    (r, n, tw), K = tiling.shape(where), dy.shape[3]
     place = dy[where[0], 4 * where[1].start:4 * where[1].stop]
     if place.shape[1:3] != (4 * r, 4 * tw):                      # the last tiles stick out: zeros there
         place = np.pad(place, ((0, 0), (0, 4 * r - place.shape[1]), (0, 4 * tw - place.shape[2]), (0, 0)))
-    half = workspace("half", (6, n, r, 4 * tw * K), dy.dtype)
-    np.matmul(a, place.reshape(n, r, 4, 4 * tw * K), out=half.transpose(1, 2, 0, 3))
-    g = _at_once(tw, K)
-    result = workspace("dy tiles", (6 * n * r * tw // g, 6 * g, K), dy.dtype)
-    np.matmul(_repeated("A", 4, g, dy.dtype), half.reshape(6 * n * r * tw // g, 4 * g, K), out=result)
-    return result.reshape(6, n * r * tw, 6, K)
-
-
-def _at_once(tiles, channels):
-    """How many neighbouring tiles one product transforms: a divisor of `tiles`.
-
-    A product of 6x6 with 6 x channels is over before BLAS has started; several tiles in one, by a matrix with B^T repeated
-    along its diagonal, multiply many zeros and are still quicker while the channels are few.
-    """
-    return max(g for g in range(1, tiles + 1) if tiles % g == 0 and g * channels <= max(channels, GROUP))
-
-
-@functools.cache
-def _repeated(name, step, g, dtype):
-    """The matrix `name` g times along the diagonal, each `step` columns further right."""
-    matrix = {"B_T": B_T, "A_T": A_T, "A": A_T.T}[name]
-    m, n = matrix.shape
-    result = np.zeros((g * m, step * (g - 1) + n), dtype)
-    for t in range(g):
-        result[t * m:t * m + m, t * step:t * step + n] = matrix
-    return result
+    gathered = workspace("gathered", (4, 4, r, n, tw, K), dy.dtype)
+    gathered[...] = place.reshape(n, r, 4, tw, 4, K).transpose(2, 4, 1, 0, 3, 5)
+    return _product("OUTPUT^T", gathered.reshape(16, r * n * tw, K), "dy tiles")

@@ -1,0 +1,47 @@
+"""What comes behind a convolution, done by each algorithm while its block of the output is still in cache."""
+import numpy as np
+
+from ...backend import array_library
+from ...parallel import image_blocks, in_parallel, slices
+
+BLOCK_BYTES = 1 << 20
+ACTIVATIONS = (None, "relu")
+SHARES = 4                        # partial sums: fixed, so that thread numbers do not change the result
+
+
+def check_activation(operation, activation):
+    """Raises ValueError for an activation that is not known."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"{operation}: activation must be one of {ACTIVATIONS}, not {activation!r}")
+
+
+def finish(y, bias, activation):
+    """Add bias (K,) or None to y (N, H, W, K), and cut off at zero for activation "relu": both in place."""
+    if bias is not None:
+        y += in_a_row(bias, y.shape[2])
+    if activation:
+        array_library(y).maximum(y, 0, out=y)
+
+
+def in_a_row(values, pixels):
+    """values (K,) repeated for a row of pixels, (pixels, K): one long row is added faster than many short ones."""
+    return array_library(values).broadcast_to(values, (pixels, len(values))).copy()
+
+
+def through_relu(dy, y):
+    """The gradient in front of a ReLU whose output was y: dy where y is positive, else 0."""
+    if array_library(dy) is not np:
+        return dy * (y > 0)
+    dx = np.empty(y.shape, dy.dtype)
+
+    def block(where):
+        np.multiply(dy[where], y[where] > 0, out=dx[where])
+    in_parallel(block, image_blocks(*y.shape[:2], BLOCK_BYTES // y[0, 0].nbytes))
+    return dx
+
+
+def sum_over_pixels(dy):
+    """The gradient of the bias: (N, H, W, K)  ->  (K,).  Images are added, then rows, then pixels: long runs, short sums."""
+    def share(images):
+        return dy[images].sum(axis=0).sum(axis=0).sum(axis=0)
+    return sum(in_parallel(share, slices(len(dy), SHARES)))
