@@ -1,118 +1,182 @@
-"""Rounds in turn, medians, and the table.
+"""The sides in turn, and medians.
 
 Each side works in a process of its own, and the sides take turns round by round, so that a machine that slows down slows
-them all.  PyTorch runs in both of its memory layouts, and the better one counts.
+them all.  PyTorch runs in each of its settings, and the best one counts: for the time, and for itself for the memory.
 """
+import contextlib
+import importlib.util
 import json
 import math
 import os
 import statistics
 import subprocess
 import sys
+import threading
+import time
+from functools import cached_property
 
-import numpy as np
+from . import table
+from .sides import COMPILED, LAYOUTS
+from .works import LAYERS, WORKS, select
 
-from ..doctor import blas, matrix_product_speed
-from .works import LAYERS, WORKS
-
-OURS, TORCH = ("ours",), ("contiguous_format", "channels_last")
-
-
-def select(names):
-    """The works of these names (a beginning is enough); all of them without any.  Raises ValueError for an unknown one."""
-    chosen = [work for work in WORKS if not names or any(work.startswith(name) for name in names)]
-    unknown = [name for name in names if not any(work.startswith(name) for work in WORKS)]
-    if unknown:
-        raise ValueError(f"there is no work {unknown[0]!r}; there are {', '.join(WORKS)}")
-    return chosen
+WARM_UP = 3
+PAUSE = .02        # seconds between the sides: idle threads stay awake for a moment, and would share the other's processors
+SHORT = 100        # milliseconds: below that, what lies in the cache counts, and the first round of a turn is not timed
+COMPILE_SECONDS = 120
+LIMITING = ("OPENBLAS_", "OMP_NUM_THREADS", "MKL_NUM_THREADS")      # variables that could slow down one of the sides
 
 
-def run(names, against_torch=False, rounds=15, notify=lambda row: None):
-    """Time the works; returns {"machine": ..., "results": [...], "layers_geomean": ...} as `--json` writes it."""
-    results = []
+class WorkerFailed(RuntimeError):
+    """A process that measures could not do it; the message says why."""
+
+
+def run(names, against_torch=False, compiled=True, rounds=15, tell=lambda line: None):
+    """Time the works of these names; returns {"machine": ..., "results": [...], "layers_geomean": ...}.
+
+    compiled  whether PyTorch may also compile the work (steps and poolings; the first time takes half a minute each)
+    rounds    turns of each side
+    tell      gets the lines of the table as they come to be known
+    Raises ValueError for an unknown name, and when there is no PyTorch to run against.
+    """
+    chosen, settings = select(names), LAYOUTS if against_torch else ()
+    if against_torch and importlib.util.find_spec("torch") is None:
+        raise ValueError("there is no PyTorch here to run against: pip install torch")
+    machine, results = _machine(settings), []
+    tell(table.heading())
+    for name in chosen:
+        results.append(_measured(name, settings, compiled, rounds))
+        tell(table.line(results[-1], machine["matrix_product_gflops"]))
+    result = {"machine": machine, "results": results, "layers_geomean": _layers_geomean(results)}
+    tell(table.footing(result))
+    return result
+
+
+def profile(names, rounds=15, tell=lambda text: None):
+    """Where the time of each work goes on our side: {name: as profiling.py returns it}; tell gets a table for each."""
+    found = {}
     for name in select(names):
-        results.append(_measured(name, OURS + (TORCH if against_torch else ()), rounds))
-        notify(results[-1])
+        with _Worker("ours") as worker:
+            found[name] = worker.ask(work=name, profile=rounds)
+        tell(table.profile(name, found[name]))
+    return found
+
+
+def _layers_geomean(results):
     ratios = [row["ratio"] for row in results if row["work"] in LAYERS and "ratio" in row]
-    geomean = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
-    return {"machine": _machine(), "results": results, "layers_geomean": geomean}
+    return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
 
 
-def _measured(name, sides, rounds):
-    workers = {side: _Worker(side) for side in sides}
-    try:
-        for worker in workers.values():
-            worker.rounds(name, 2)                               # warm up
-        times = {side: [] for side in sides}
-        for _ in range(rounds):
-            for side, worker in workers.items():
-                times[side] += worker.rounds(name, 1)["ms"]
-        memory = {side: worker.rounds(name, 1)["mb"] for side, worker in workers.items()}
-    finally:
-        for worker in workers.values():
-            worker.close()
-    return _row(name, {side: statistics.median(values) for side, values in times.items()}, memory)
+def _machine(settings):
+    """What the figures have to be read with, asked of the processes that measure: their environment is another one."""
+    with _Worker("ours") as worker:
+        found = worker.ask(machine=True) | {"unset": _limiting_variables()}
+    for setting in settings[:1]:
+        with _Worker(setting) as worker:
+            found |= {key: worker.about[key] for key in ("torch", "torch_threads")}
+    return found
 
 
-def _row(name, medians, memory):
-    ours = medians.pop("ours")
-    row = {"work": name, "ours_ms": ours, "ours_mb": memory["ours"]}
+def _measured(name, settings, compiled, rounds):
+    """The row of a work."""
+    with contextlib.ExitStack() as stack:
+        def start(*arguments):
+            return stack.enter_context(_Worker(*arguments))
+        sides = {side: start(side) for side in ("ours", *settings)}
+        plain = {setting: start(setting, "plain") for setting in settings}
+        for worker in (*sides.values(), *plain.values()):
+            worker.about                         # wait for it: nothing is imported any more while we measure
+        warm = {side: min(worker.ask(work=name, rounds=WARM_UP)["ms"]) for side, worker in sides.items()}
+        left_out = {}
+        if settings and compiled and WORKS[name].compiles:
+            setting = COMPILED + min(settings, key=warm.get)
+            try:
+                _start_compiled(sides, setting, name, start)
+            except WorkerFailed as error:
+                left_out[setting] = str(error)
+        times = _in_turn(sides, name, rounds, max(warm.values()) < SHORT)
+        memory = {side: worker.ask(work=name, rounds=1)["mb"] for side, worker in sides.items()}
+        for setting, worker in plain.items():
+            worker.ask(work=name, rounds=WARM_UP)
+            memory[f"plain {setting}"] = worker.ask(work=name, rounds=1)["mb"]
+    return _row(name, {side: statistics.median(ms) for side, ms in times.items()}, memory, left_out)
+
+
+def _start_compiled(sides, setting, name, start):
+    """Add this setting to the sides when its first rounds, in which it compiles, go well and end in time."""
+    worker = start(setting)
+    worker.about
+    worker.ask(work=name, rounds=WARM_UP, seconds=COMPILE_SECONDS)
+    sides[setting] = worker
+
+
+def _in_turn(sides, name, rounds, short):
+    """{side: milliseconds of its rounds}.  Of a short work a turn is three rounds, and the first is not counted."""
+    times = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side, worker in sides.items():
+            time.sleep(PAUSE)
+            times[side] += worker.ask(work=name, rounds=3)["ms"][1:] if short else worker.ask(work=name, rounds=1)["ms"]
+    return times
+
+
+def _row(name, medians, memory, left_out):
+    """What is known of a work.  Times and memory are by setting; of PyTorch's the smallest counts."""
+    theirs = {side: ms for side, ms in medians.items() if side != "ours"}
+    row = {"work": name, "ours_ms": medians["ours"], "ours_mb": memory["ours"]}
     if WORKS[name].multiply_adds:
-        row["gflops"] = 2 * WORKS[name].multiply_adds / ours / 1e6
-    if medians:
-        best = min(medians, key=medians.get)
-        row |= {"torch_ms": medians[best], "torch_setting": best, "ratio": ours / medians[best],
-                "torch_mb": min(memory[side] for side in medians)}
+        row["gflops"] = 2 * WORKS[name].multiply_adds / row["ours_ms"] / 1e6
+    if theirs:
+        best, sizes = min(theirs, key=theirs.get), [mb for side, mb in memory.items() if side != "ours" and mb is not None]
+        row |= {"torch_ms": theirs[best], "ratio": row["ours_ms"] / theirs[best], "torch_mb": min(sizes, default=None),
+                "torch_setting": best, "torch_ms_of": theirs, "torch_left_out": left_out}
     return row
 
 
 class _Worker:
-    """A side's process, and one question at a time."""
+    """A side's process, and one question at a time.  Ends with the `with` block."""
 
-    def __init__(self, side):
-        environment = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
-        self.process = subprocess.Popen([sys.executable, "-m", "minicnn.bench.worker", side], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, env=environment)
-        self._answer(side)
+    def __init__(self, *arguments):
+        environment = {key: value for key, value in os.environ.items() if key not in _limiting_variables()}
+        self.process = subprocess.Popen([sys.executable, "-m", "minicnn.bench.worker", *arguments], env=environment,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def rounds(self, work, count):
-        self.process.stdin.write(json.dumps({"work": work, "rounds": count}) + "\n")
+    @cached_property
+    def about(self):
+        """What it says when it is ready."""
+        return self._answer()
+
+    def ask(self, seconds=None, **order):
+        """Its answer to an order (see worker.py).  Raises WorkerFailed, also when it takes more than these seconds."""
+        self.about
+        self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        return self._answer(work)
+        answer = self._answer(seconds)
+        if "error" in answer:
+            raise WorkerFailed(answer["error"])
+        return answer
 
-    def _answer(self, what):
+    def _answer(self, seconds=None):
+        timer = threading.Timer(seconds or 0, self.process.kill)
+        if seconds:
+            timer.start()
         line = self.process.stdout.readline()
+        late = timer.finished.is_set()
+        timer.cancel()
+        if not line and late:
+            raise WorkerFailed(f"took more than {seconds} seconds")
         if not line:
-            raise RuntimeError(f"the process that measures {what} has died (its message stands above)")
+            raise WorkerFailed("the process that measures has died (its message stands above)")
         return json.loads(line)
 
-    def close(self):
-        self.process.stdin.close()
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
 
 
-def _machine():
-    return {"processors": os.cpu_count(), "blas": blas(), "numpy": np.__version__,
-            "matrix_product_gflops": matrix_product_speed() / 1e9}
-
-
-def report(result):
-    """The result as a table."""
-    roof = result["machine"]["matrix_product_gflops"]
-    lines = [f"{'work':<26}{'ours ms':>9}{'torch ms':>10}{'ratio':>7}{'GFLOP/s':>9}{'of roof':>9}{'ours MB':>9}"
-             f"{'torch MB':>9}"]
-    for row in result["results"]:
-        speed = row.get("gflops")
-        lines.append(f"{row['work']:<26}{row['ours_ms']:>9.2f}{_cell(row, 'torch_ms', '10.2f')}{_cell(row, 'ratio', '7.2f')}"
-                     f"{_cell(row, 'gflops', '9.0f')}{f'{speed / roof:9.0%}' if speed else ' ' * 9}"
-                     f"{row['ours_mb']:>9.0f}{_cell(row, 'torch_mb', '9.0f')}")
-    if result["layers_geomean"]:
-        lines.append(f"geometric mean of the layers' ratios: {result['layers_geomean']:.2f}")
-    lines.append(f"the roof, a matrix product: {roof:.0f} GFLOP/s ({result['machine']['blas']})")
-    return "\n".join(lines)
-
-
-def _cell(row, key, form):
-    width = int(form.split(".")[0])
-    return format(row[key], form) if key in row else " " * width
+def _limiting_variables():
+    return sorted(key for key in os.environ if key.startswith(LIMITING))

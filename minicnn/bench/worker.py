@@ -1,47 +1,86 @@
-"""One side of a comparison in a process of its own:  python -m minicnn.bench.worker ours|contiguous_format|channels_last
+"""One side of a comparison in a process of its own:  python -m minicnn.bench.worker SIDE [plain]
 
-It reads one line of JSON for each round, {"work": name, "rounds": n}, and answers with one: {"ms": [...], "mb": ...}, the
-milliseconds of the rounds and the peak resident memory above that after the imports.  The first line for a work prepares it.
+SIDE is "ours", or a setting of PyTorch (see sides.py).  Freed memory is kept for the next array, on both sides, which saves
+time and costs some memory; with "plain" it is handled as the C library likes it.
+
+It reads one line of JSON for each order and answers with one:
+    {"work": name, "rounds": n}    ->  {"ms": the n rounds, "mb": peak of resident memory above that after the imports}
+    {"work": name, "profile": n}   ->  where the time of n rounds goes: see profiling.py
+    {"machine": true}              ->  see machine.py
+or with {"error": why}.  The first order for a work prepares it; its answer ends the warm-up: the peak begins anew.
 """
 import json
-import resource
+import os
 import sys
 import time
 
+from .memory import forget_peak, peak_mb
+from .sides import TorchSide
 
-def main(side):
-    """Answer the lines on standard input, as one side: "ours", or the name of one of PyTorch's memory layouts."""
-    from minicnn.parallel import keep_freed_memory
-    keep_freed_memory()
-    from minicnn.bench.works import WORKS
-    prepare = _preparer(side)
-    before, prepared = _peak_mb(), {}
-    print(json.dumps({"ready": side}), flush=True)
+
+def main(side, *options):
+    """Answer the lines on standard input, as one side, until they end."""
+    from .. import parallel
+    from .works import WORKS
+    if "plain" not in options:
+        parallel.keep_freed_memory()
+    prepare, about = _preparer(side)
+    forget_peak()
+    answer = _Answers(WORKS, prepare, before=peak_mb())
+    print(json.dumps(about), flush=True)
     for line in sys.stdin:
-        order = json.loads(line)
-        if order["work"] not in prepared:
-            prepared.clear()                     # one work at a time, so that memory is its own
-            prepared[order["work"]] = prepare(WORKS[order["work"]])
-        ms = [_timed(prepared[order["work"]]) for _ in range(order["rounds"])]
-        print(json.dumps({"ms": ms, "mb": _peak_mb() - before}), flush=True)
+        try:
+            found = answer(**json.loads(line))
+        except Exception as error:               # whatever it is, the other side's process has to know
+            found = {"error": f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"}
+        print(json.dumps(found), flush=True)
 
 
 def _preparer(side):
+    """(how a work is prepared, what to say of this side)"""
     if side == "ours":
-        return lambda work: work.ours()
+        return (lambda work: work.ours()), {"side": side}
     import torch
-    return lambda work: work.theirs(torch, side)
+    from ..parallel import threads
+    if os.environ.get("MINICNN_THREADS"):        # it holds for both; else each has the threads that it takes by itself
+        torch.set_num_threads(threads())
+    setting = TorchSide(torch, side)
+    return (lambda work: work.theirs(setting)), {"side": side, "torch": torch.__version__,
+                                                 "torch_threads": torch.get_num_threads()}
 
 
-def _timed(round_):
+class _Answers:
+    """Keeps a work prepared between orders."""
+
+    def __init__(self, works, prepare, before):
+        self.works, self.prepare, self.before, self.name, self.round = works, prepare, before, None, None
+
+    def __call__(self, work=None, rounds=0, profile=0, machine=False):
+        if machine:
+            from .machine import machine as this_machine
+            return this_machine()
+        if profile:
+            from .profiling import profiled
+            return profiled(lambda: self.prepare(self.works[work]), profile)
+        return self.timed(work, rounds)
+
+    def timed(self, name, rounds):
+        first = name != self.name
+        if first:
+            self.name, self.round = name, self.prepare(self.works[name])
+        ms = [milliseconds(self.round) for _ in range(rounds)]
+        mb = None if self.works[name].elsewhere else peak_mb() - self.before
+        if first:
+            forget_peak()
+        return {"ms": ms, "mb": mb}
+
+
+def milliseconds(function):
+    """How long a call takes."""
     start = time.perf_counter()
-    round_()
+    function()
     return 1e3 * (time.perf_counter() - start)
 
 
-def _peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
