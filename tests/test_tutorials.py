@@ -38,7 +38,7 @@ def small_budget(monkeypatch):
 def test_page_is_true(page, tmp_path):
     run.run_lesson(page, tmp_path)
     for shown in TUTORIALS.glob("pictures/*.png"):
-        if (tmp_path / shown.name).exists():
+        if (tmp_path / shown.name).exists() and not shown.stem.endswith("-measured"):       # times are never the same
             assert_same_picture(tmp_path / shown.name, shown)
 
 
