@@ -31,9 +31,9 @@ def style_ours(size):
             if layer == "M":
                 x = mc.max_pool2d(x, 2)
                 continue
-            x = _conv_relu(x, *next(layers))
+            x = mc.conv2d(x, *next(layers), padding=1, activation="relu")
             taken.append(x)
-        return [_gram(taken[i]) for i in STYLE] + [taken[CONTENT]]
+        return [mc.gram(taken[i]) for i in STYLE] + [taken[CONTENT]]
 
     with mc.no_grad():
         targets = [f.data for f in features(mc.tensor(random(1, size, size, 3, seed=1)))]
@@ -53,16 +53,6 @@ def _vgg_weights():
         weights.append((mc.init.kaiming((3, 3, C, K), i), np.zeros(K, np.float32)))
         C = K
     return weights
-
-
-def _conv_relu(x, weight, bias):
-    return mc.relu(mc.conv2d(x, weight, bias, padding=1))
-
-
-def _gram(x):
-    """(1, H, W, C)  ->  (C, C) / (H*W)."""
-    flat = x.reshape(-1, x.shape[3])                             # (H*W, C)
-    return flat.T @ flat * (1 / flat.shape[0])
 
 
 def style_theirs(size, side):
