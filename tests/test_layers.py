@@ -1,10 +1,12 @@
 """Activations, the dense layer, losses, Module, first weights and the summary."""
+import importlib
 import warnings
 
 import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn import parallel
 from minicnn.layers import init
 from minicnn.layers.loss import one_hot
 
@@ -54,6 +56,27 @@ def test_far_out_nothing_overflows(activation, dtype):
         y = activation(x)
         y.backward(np.ones((3, 2), dtype))
     assert np.isfinite(y.data).all() and np.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("function", [*ACTIVATIONS, lambda x: mc.dropout(x, .4, 3)], ids=[*NAMES, "dropout"])
+def test_blocks_and_threads_change_nothing(monkeypatch, function):
+    """Also with an array that is not contiguous.  Each number is computed alone, so the blocks do not show at all."""
+    def run():
+        x = mc.Tensor(normal((6, 5, 4)).T, requires_grad=True)
+        y = function(x)
+        y.backward(normal((6, 5, 4), 1).T)
+        return y.data, x.grad
+    before, at_once = parallel.threads(), run()
+    for room, name, size in (("activation", "BLOCK", 7), ("dropout", "BLOCKS_AT_ONCE", 3)):
+        monkeypatch.setattr(importlib.import_module(f"minicnn.layers.{room}"), name, size)
+    try:
+        for count in (1, 2, 3):
+            parallel.threads(count)
+            for a, whole in zip(run(), at_once):
+                np.testing.assert_allclose(a, whole, rtol=1e-14)
+                assert a.shape == (4, 5, 6)
+    finally:
+        parallel.threads(before)
 
 
 def test_where_activations_end():

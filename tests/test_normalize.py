@@ -2,7 +2,9 @@
 import numpy as np
 import pytest
 
+from minicnn import parallel
 from minicnn.gradcheck import gradcheck
+from minicnn.layers import normalize
 from minicnn.layers.normalize import (BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm, batch_norm, group_norm,
                                       layer_norm, local_response_norm)
 from minicnn.tensor import tensor
@@ -52,6 +54,30 @@ def test_batch_norm_gradients_do_not_depend_on_which_are_wanted(wanted):
             np.testing.assert_array_equal(some[i].grad, everything[i].grad)
         else:
             assert some[i].grad is None
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_batch_norm_by_blocks_is_the_same_with_any_number_of_threads(monkeypatch, shape, training):
+    """Blocks of one row: value, all gradients and running statistics, bit for bit; and near those of a single block."""
+    def run():
+        inputs = [tensor(a, requires_grad=True) for a in arrays(shape, shape[-1:], shape[-1:])]
+        mean, variance = (abs(a) for a in arrays(shape[-1:], shape[-1:], seed=1))
+        y = batch_norm(*inputs, mean, variance, training)
+        y.backward(*arrays(shape, seed=2))
+        return [y.data, *(a.grad for a in inputs), mean, variance]
+    before, at_once, results = parallel.threads(), run(), []
+    monkeypatch.setattr(normalize, "BLOCK", 1)
+    try:
+        for count in (1, 2, 3):
+            parallel.threads(count)
+            results.append(run())
+    finally:
+        parallel.threads(before)
+    for result in results:
+        for a, first, whole in zip(result, results[0], at_once):
+            np.testing.assert_array_equal(a, first)
+            np.testing.assert_allclose(a, whole, rtol=1e-12, atol=1e-12)
 
 
 def test_running_statistics_move_towards_those_of_the_batch_with_the_unbiased_variance():

@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from minicnn import parallel
 from minicnn.gradcheck import gradcheck
+from minicnn.layers import pool
 from minicnn.layers.pool import (AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d, adaptive_avg_pool2d,
                                  avg_pool2d, global_avg_pool2d, max_pool2d)
 from minicnn.tensor import tensor
@@ -104,6 +106,59 @@ def test_avg_pool_gradient(shape, kernel, stride, padding, ceil_mode, dilation, 
 def test_max_pool_gradient_of_more_images_than_are_worked_on_at_once():
     x = image((9, 4, 4, 1))
     gradcheck(lambda x: max_pool2d(x, 3, 1, 1), x)
+
+
+FUNCTIONS_OF_WINDOWS = [max_pool2d, lambda x, *sizes: avg_pool2d(x, *sizes[:4], True, *sizes[4:])]
+
+
+def value_and_gradient(function, x):
+    x = tensor(x, requires_grad=True)
+    y = function(x)
+    y.backward(image(y.shape, x.dtype, seed=1))
+    return y.data, x.grad
+
+
+@pytest.mark.parametrize("function", FUNCTIONS_OF_WINDOWS, ids=["max", "avg"])
+@pytest.mark.parametrize("shape, kernel, stride, padding, ceil_mode, dilation",
+                         [*CONFIGURATIONS, ((2, 12, 3, 1), (7, 2), 1, (3, 0), False, 1)])
+def test_blocks_and_threads_change_nothing(monkeypatch, function, shape, kernel, stride, padding, ceil_mode, dilation):
+    """Blocks of a row each, where a window reaches over many of them: the same as in one, and bit for bit with any threads."""
+    def run():
+        return value_and_gradient(lambda x: function(x, kernel, stride, padding, ceil_mode, dilation), image(shape))
+    before, at_once, results = parallel.threads(), run(), []
+    monkeypatch.setattr(pool, "BLOCK_BYTES", 1)
+    try:
+        for count in (1, 2, 3):
+            parallel.threads(count)
+            results.append(run())
+    finally:
+        parallel.threads(before)
+    for y, dx in results:
+        np.testing.assert_array_equal(y, at_once[0])
+        np.testing.assert_allclose(dx, at_once[1], rtol=1e-13, atol=1e-13)
+        np.testing.assert_array_equal(dx, results[0][1])
+
+
+def test_neighbouring_blocks_that_share_pixels_are_never_at_work_together(monkeypatch):
+    """Windows of 5 rows, one row apart, in blocks of one row: blocks 0, 5, 10 ... may go together, 0 and 4 may not."""
+    together = []
+    monkeypatch.setattr(pool, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(pool, "in_parallel", lambda block, blocks: together.append([rows.start for _, rows in blocks]))
+    windows = pool._Windows.of("pool", image((1, 16, 1, 1)), (5, 1), 1, 0, 1, False)
+    windows.by_blocks(None, image((1, 12, 1, 1)))
+    assert together == [[0, 5, 10], [1, 6, 11], [2, 7], [3, 8], [4, 9]]
+
+
+def test_pixels_in_no_window_have_no_gradient():
+    """Windows that do not overlap write their gradient: what lies between and behind them must be zero all the same."""
+    for kernel, stride, size in (1, 2, 4), (2, 2, 5), (2, 3, 8):
+        for function in max_pool2d, avg_pool2d:
+            x = tensor(image((1, size, size, 2)), requires_grad=True)
+            function(x, kernel, stride).backward(np.ones(function(x, kernel, stride).shape))
+            covered = [position for position in range(size) if position % stride < kernel
+                       and position // stride * stride + kernel <= size]
+            outside = np.delete(x.grad, covered, axis=1), np.delete(x.grad, covered, axis=2)
+            assert x.grad.any() and not any(part.any() for part in outside)
 
 
 def test_padding_never_wins_against_negative_pixels():

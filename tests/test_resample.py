@@ -2,7 +2,9 @@
 import numpy as np
 import pytest
 
+from minicnn import parallel
 from minicnn.gradcheck import gradcheck
+from minicnn.layers import resample
 from minicnn.layers.resample import Upsample, upsample
 from minicnn.tensor import tensor
 
@@ -54,6 +56,45 @@ def test_bilinear_keeps_a_ramp_a_ramp():
     x = (np.arange(5.)[:, None] + 10 * np.arange(6.))[None, :, :, None]
     y = upsample(x, size=(9, 11), mode="bilinear", align_corners=True).data[0, :, :, 0]
     np.testing.assert_allclose(y, .5 * np.arange(9)[:, None] + 5 * np.arange(11), atol=1e-12)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("size", SIZES)
+def test_blocks_and_threads_change_nothing(monkeypatch, size, options):
+    """Blocks of a row, and bands of two: the same as in one, and bit for bit with any number of threads."""
+    def run():
+        x = tensor(image((2, 4, 5, 3)), requires_grad=True)
+        y = upsample(x, **size, **options)
+        y.backward(image(y.shape, seed=1))
+        return y.data, x.grad
+    before, at_once, results = parallel.threads(), run(), []
+    monkeypatch.setattr(resample, "BLOCK", 1)
+    monkeypatch.setattr(resample, "BAND", 2)
+    try:
+        for count in (1, 2, 3):
+            parallel.threads(count)
+            results.append(run())
+    finally:
+        parallel.threads(before)
+    for result in results:
+        for a, first, whole in zip(result, results[0], at_once):
+            np.testing.assert_array_equal(a, first)
+            np.testing.assert_allclose(a, whole, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_an_infinite_pixel_reaches_its_neighbours_only(options):
+    """Far away its weight is zero, and zero times infinity would be NaN."""
+    x = image((1, 200, 1, 1))
+    x[0, 0] = np.inf
+    assert np.isfinite(upsample(x, scale=(2, 1), **options).data[0, 100:]).all()
+
+
+def test_pixels_that_nobody_copied_have_no_gradient():
+    """Shrunk a hundred times, whole bands of the weights are zero."""
+    x = tensor(image((1, 200, 1, 1)), requires_grad=True)
+    upsample(x, size=(2, 1)).backward(np.ones((1, 2, 1, 1)))
+    assert np.flatnonzero(x.grad).tolist() == [0, 100]
 
 
 @pytest.mark.parametrize("options", OPTIONS)

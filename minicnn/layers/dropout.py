@@ -9,6 +9,7 @@ import operator
 import numpy as np
 
 from ..backend import array_library
+from ..parallel import in_parallel, slices
 from ..tensor import differentiable
 from . import init
 from .module import Module
@@ -17,7 +18,7 @@ MULTIPLIERS = 0xD2511F53, 0xCD9E8D57             # from Salmon et al. 2011, tabl
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85               # the golden ratio and sqrt(3) - 1, times 2^32
 ROUNDS = 10
 WORD = 0xFFFFFFFF                                # the low 32 bits
-BLOCKS_AT_ONCE = 2 ** 14                         # so few that NumPy's temporary arrays stay in the processor's cache
+BLOCKS_AT_ONCE = 2 ** 16                         # so few that NumPy's temporary arrays stay in the processor's cache
 
 
 @differentiable
@@ -38,17 +39,24 @@ def dropout(x, p, rng, channels=False, training=True):
     if not training or p == 0:
         return x, (lambda dy: dy,)
     shape = (len(x),) + (1,) * (x.ndim - 2) + x.shape[-1:] if channels else x.shape
-    mask = _mask(shape, float(p), rng, x)
-    return x * mask, (lambda dy: dy * mask,)
+    kept = array_library(x).broadcast_to(_kept(shape, float(p), rng, x), x.shape)
+    return _scaled(x, kept, float(p)), (lambda dy: _scaled(dy, kept, float(p)),)
 
 
-def _mask(shape, p, rng, x):
-    """0 with probability p, else 1 / (1 - p), in the dtype and on the device of x."""
+def _kept(shape, p, rng, x):
+    """Which numbers stay: False with probability p.  A byte a number is all that the gradient needs."""
     xp = array_library(x)
     if p == 1:
-        return xp.zeros(shape, x.dtype)
+        return xp.zeros(shape, bool)
     words = _words(rng, int(np.prod(shape)), xp)
-    return (words >= min(round(p * 2 ** 32), WORD)).reshape(shape).astype(x.dtype) / (1 - p)
+    return (words >= min(round(p * 2 ** 32), WORD)).reshape(shape)
+
+
+def _scaled(x, kept, p):
+    """x / (1 - p) where kept, else 0."""
+    y = x * kept
+    y *= 1 / (1 - p) if p < 1 else 0
+    return y
 
 
 def _words(rng, count, xp):
@@ -73,13 +81,14 @@ class Philox:
     def words(self, count, xp=np):
         """The next `count` words, (count,) uint32.  Word i is word i % 4 of block offset + i // 4; a call that does not
         use up its last block leaves the rest of it unused."""
-        blocks = -(-count // 4)
+        blocks, first, key = -(-count // 4), self.offset, (self.seed & WORD, self.seed >> 32)
         words = xp.empty((blocks, 4), xp.uint32)
-        for start in range(0, blocks, BLOCKS_AT_ONCE):
-            number = xp.arange(start, min(start + BLOCKS_AT_ONCE, blocks), dtype=xp.uint64) + self.offset
+
+        def some(part):
+            number = xp.arange(part.start, part.stop, dtype=xp.uint64) + first
             counter = number & WORD, number >> 32, xp.zeros_like(number), xp.zeros_like(number)
-            key = self.seed & WORD, self.seed >> 32
-            words[start:start + BLOCKS_AT_ONCE] = xp.stack(philox4x32(counter, key), axis=1)
+            words[part] = xp.stack(philox4x32(counter, key), axis=1)
+        in_parallel(some, slices(blocks, -(-blocks // BLOCKS_AT_ONCE)))
         self.offset += blocks
         return words.reshape(-1)[:count]
 

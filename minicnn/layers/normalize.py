@@ -6,13 +6,15 @@ The layers differ in what they take the mean and the variance over: `batch_norm`
 pixels, `layer_norm` each pixel over its channels, `group_norm` each image over its pixels and a group of channels.
 `local_response_norm` is older and divides by the energy of the neighbouring channels only.
 """
-from ..backend import array_library
+import math
+
+from ..backend import array_library, is_gpu_array
 from ..parallel import in_parallel, slices
 from ..tensor import Tensor, differentiable, once
 from . import init
 from .module import Module
 
-BLOCK = 1 << 17                                  # numbers: so few that a block's temporary arrays stay in cache
+BLOCK = 1 << 18                                  # numbers that are worked on at once: a few arrays of them stay in cache
 
 
 @differentiable
@@ -29,80 +31,92 @@ def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=Tr
     Raises ValueError for wrong shapes, one value per channel in training, or no running statistics in evaluation.
     """
     _check_channels("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    count = x.size // x.shape[-1]
     if not training:
-        if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: training=False needs running_mean and running_var")
-        mean, variance = running_mean.copy(), running_var        # the copy stays what it is until the gradient
-    elif count < 2:
+        return _by_constants(x, weight, bias, running_mean, running_var, eps)
+    count = x.size // x.shape[-1]
+    if count < 2:
         raise ValueError(f"batch_norm: one value per channel in x of shape {x.shape} has no variance: "
                          "use a larger batch, or training=False")
-    else:
-        mean, variance = _statistics(x)
-        _move(running_mean, mean, momentum)
-        _move(running_var, variance * (count / (count - 1)), momentum)
-    inverse = _inverse_deviation(variance, eps)                  # 1 / standard deviation, (C,)
-    return _scaled_and_shifted(x, mean, weight * inverse, bias), _rules(x, mean, weight, inverse, training)
+    mean, variance, centred = _statistics(x, count)
+    _move(running_mean, mean, momentum)
+    _move(running_var, variance * (count / (count - 1)), momentum)
+    return _by_batch(x, centred, weight, bias, _inverse_deviation(variance, eps), count)
 
 
-def _statistics(x):
-    """Mean and biased variance of each channel.  Two passes: E[x^2] - E[x]^2 would lose the digits of a large mean."""
-    count = x.size // x.shape[-1]
-    mean = sum(_by_blocks(x, lambda part: _sum(x[part]))) / count
-    row = _row(mean, x)
+def _statistics(x, count):
+    """Mean and biased variance of each channel, and x - mean as rows.
+
+    Two passes: E[x^2] - E[x]^2 would lose the digits of a large mean.  What the second one subtracts is kept, since all
+    that follows is made of it.
+    """
+    xp, rows = array_library(x), _rows(x)
+    centred = xp.empty(rows.shape, x.dtype)
+    mean = _totals(lambda part: [rows[part].sum(axis=0)], x)[0] / count
+    mean_row = _row(mean, x)
 
     def squares(part):
-        centred = x[part] - row
-        return _sum_of_products(centred, centred)
-    return mean, sum(_by_blocks(x, squares)) / count
+        block = xp.subtract(rows[part], mean_row, out=centred[part])
+        return [_products(block, block)]
+    return mean, _totals(squares, x)[0] / count, centred
 
 
-def _scaled_and_shifted(x, mean, scale, bias):
-    """scale (x - mean) + bias."""
-    y, rows = array_library(x).empty_like(x), [_row(values, x) for values in (mean, scale, bias)]
+def _by_batch(x, centred, weight, bias, inverse, count):
+    """y = weight inverse centred + bias, with statistics that depend on x.   inverse (C,) is 1 / standard deviation.
 
-    def block(part):
-        out = y[part]
-        array_library(x).subtract(x[part], rows[0], out=out)
-        out *= rows[1]
-        out += rows[2]
-    _by_blocks(x, block)
-    return y
-
-
-def _rules(x, mean, weight, inverse, training):
-    """The gradient rules of x, weight and bias.
-
-    Constant statistics only scale:   dx = weight inverse dy
-    Those of the batch carry dy back to every pixel:   dx = weight inverse (dy - mean(dy) - x_hat mean(dy x_hat))
+    Mean and deviation carry dy back to every pixel:   dx = weight inverse (dy - mean(dy) - x_hat mean(dy x_hat))
     """
-    count, scale, mean_row = x.size // x.shape[-1], weight * inverse, _row(mean, x)
-
-    @once
-    def sums(dy):                                                # of dy, and of dy x_hat: (C,) both
-        def block(part):
-            return _sum(dy[part]), _sum_of_products(dy[part], x[part] - mean_row) * inverse
-        return tuple(map(sum, zip(*_by_blocks(x, block))))
+    xp, scale = array_library(x), weight * inverse
+    sums = _gradient_sums(lambda part: centred[part], inverse)
 
     def grad_x(dy):
-        dx, scale_row = array_library(x).empty_like(x), _row(scale, x)
-        if training:
-            sum_dy, sum_dy_x_hat = sums(dy)
-            slope, offset = (_row(-scale * s / count, x) for s in (sum_dy_x_hat * inverse, sum_dy))
+        sum_dy, sum_dy_x_hat = sums(dy)
+        mean, slope, factor = (_row(v, dy) for v in (sum_dy / count, inverse * sum_dy_x_hat / count, scale))
+        rows = _rows(dy)
 
-        def block(part):
-            out = array_library(x).multiply(dy[part], scale_row, out=dx[part])
-            if training:
-                out += offset
-                out += (x[part] - mean_row) * slope
-        _by_blocks(x, block)
-        return dx
-    return grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0]
+        def block(part, dx):
+            xp.multiply(centred[part], slope, out=dx)
+            dx += mean
+            xp.subtract(rows[part], dx, out=dx)
+            dx *= factor
+        return _filled(block, dy)
+    return _linear(centred, scale, bias, x), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
 
 
-def _by_blocks(x, function):
-    """[function(slice of images)] for blocks of x so small that their temporary arrays stay in cache, over the threads."""
-    return in_parallel(function, slices(len(x), -(-x.size // BLOCK)))
+def _by_constants(x, weight, bias, mean, variance, eps):
+    """With constant statistics all is linear:   y = scale x + (bias - scale mean),   scale = weight / deviation"""
+    if mean is None or variance is None:
+        raise ValueError("batch_norm: training=False needs running_mean and running_var")
+    rows, inverse = _rows(x), _inverse_deviation(variance, eps)
+    scale, mean_row = weight * inverse, _row(mean, x)            # a copy, which stays what it is until the gradient
+    sums = _gradient_sums(lambda part: rows[part] - mean_row, inverse)
+
+    def grad_x(dy):
+        dy_rows, factor = _rows(dy), _row(scale, dy)
+        return _filled(lambda part, dx: array_library(dx).multiply(dy_rows[part], factor, out=dx), dy)
+    return _linear(rows, scale, bias - scale * mean, x), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
+
+
+def _linear(rows, scale, offset, x):
+    """scale rows + offset, both (C,), in the shape of x."""
+    scale, offset = _row(scale, x), _row(offset, x)
+
+    def block(part, y):
+        array_library(x).multiply(rows[part], scale, out=y)
+        y += offset
+    return _filled(block, x)
+
+
+def _gradient_sums(centred, inverse):
+    """A function of dy that gives its sum and that of dy x_hat over all pixels, the gradients of bias and weight, (C,) both.
+
+    centred(part) is rows[part] of x - mean;   x_hat = inverse (x - mean).
+    """
+    @once
+    def sums(dy):
+        rows = _rows(dy)
+        sum_dy, sum_products = _totals(lambda part: [rows[part].sum(axis=0), _products(rows[part], centred(part))], dy)
+        return sum_dy, sum_products * inverse
+    return sums
 
 
 @differentiable
@@ -221,16 +235,39 @@ def _mean(x, axes):
     return x
 
 
-def _sum_of_products(a, b):
-    """_sum(a * b), with the product never stored."""
-    flat_a, flat_b = a.reshape(len(a), -1), b.reshape(len(a), -1)                         # (N, H*W*C)
-    over_images = array_library(a).einsum("ni,ni->i", flat_a, flat_b)
-    return _sum(over_images.reshape(a.shape[1:]))
+def _rows(x):
+    """x (N, H, W, C) as rows of pixels, (N*H, W*C): NumPy is faster with few long rows than with many of C numbers."""
+    return x.reshape(-1, math.prod(x.shape[1:][-2:]))
 
 
 def _row(values, x):
-    """values (C,) repeated for the pixels of a row, (W, C): NumPy is faster with few long rows than with many short."""
-    return array_library(x).broadcast_to(values, x.shape[1:][-2:]).copy()
+    """values (C,) repeated for the pixels of a row, (W*C,)."""
+    return array_library(x).broadcast_to(values, x.shape[1:][-2:]).flatten()
+
+
+def _products(a, b):
+    """The sum of a * b over the rows, (W*C,), with the product never stored."""
+    return array_library(a).einsum("ri,ri->i", a, b)
+
+
+def _totals(sums, x):
+    """Sums over all pixels, (C,) each: sums(part) gives those over the rows[part] of x, (W*C,) each, in a list."""
+    of_blocks = zip(*in_parallel(sums, _blocks(x)))
+    return [_sum(array_library(x).stack(rows).reshape(len(rows), -1, x.shape[-1])) for rows in of_blocks]
+
+
+def _filled(block, x):
+    """A new array like x, by blocks: block(part, out) writes its rows[part] into out."""
+    y = array_library(x).empty(x.shape, x.dtype)
+    rows = _rows(y)
+    in_parallel(lambda part: block(part, rows[part]), _blocks(x))
+    return y
+
+
+def _blocks(x):
+    """Slices of the rows of x, of about BLOCK numbers each."""
+    rows = x.size // math.prod(x.shape[1:][-2:])
+    return slices(rows, 1 if is_gpu_array(x) else -(-x.size // BLOCK))
 
 
 def _move(running, value, momentum):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import array_library
-from ..parallel import image_blocks, in_parallel, slices
+from ..parallel import image_blocks, in_parallel
 from ..tensor import differentiable
 from .conv.geometry import pair
 from .module import Module
@@ -38,25 +38,29 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
     y = _reduce(xp.maximum, windows.taps(padded))
 
     def grad_x(dy):
-        dpadded = windows.blank(padded)
+        dpadded = windows.blank(padded.shape, dy)
         taps, dtaps = windows.taps(padded), windows.taps(dpadded)
 
         def block(where):
-            _hand_to_first_maximum([dtap[where] for dtap in dtaps], [tap[where] for tap in taps], y[where], dy[where])
-        in_parallel(block, windows.blocks(y))
+            _hand_to_first_maximum([dtap[where] for dtap in dtaps], [tap[where] for tap in taps], y[where], dy[where],
+                                   windows.overlap)
+        windows.by_blocks(block, y)
         return windows.crop(dpadded)
 
     return y, (grad_x,)
 
 
-def _reduce(combine, taps):
-    """combine(combine(tap 0, tap 1), tap 2) ..., in one array."""
+def _reduce(combine, taps, divisor=None):
+    """combine(combine(tap 0, tap 1), tap 2) ... [/ divisor], in one array."""
     y = array_library(taps[0]).empty(taps[0].shape, taps[0].dtype)
 
     def block(where):
-        y[where] = taps[0][where]
+        out = y[where]
+        out[...] = taps[0][where]
         for tap in taps[1:]:
-            combine(y[where], tap[where], out=y[where])
+            combine(out, tap[where], out=out)
+        if divisor is not None:
+            out /= divisor[where]
     in_parallel(block, _blocks(y))
     return y
 
@@ -66,13 +70,17 @@ def _blocks(y):
     return image_blocks(*y.shape[:2], BLOCK_BYTES // (y[0, 0].nbytes or 1)) if y.size else []
 
 
-def _hand_to_first_maximum(dtaps, taps, y, dy):
-    """Add dy to the first tap that equals y.  What was handed out is taken off `left`, so the next one gets zero."""
-    left = dy.copy()
+def _hand_to_first_maximum(dtaps, taps, y, dy, overlap):
+    """Give dy to the first tap that equals y, and zero to the others: added where windows overlap, else just written."""
+    xp = array_library(y)
+    free = xp.ones(y.shape, bool)                               # windows whose maximum none of the taps so far has been
     for dtap, tap in zip(dtaps, taps):
-        won = (tap == y) * left
-        left -= won
-        dtap += won
+        won = (tap == y) & free
+        free ^= won
+        if overlap:
+            dtap += dy * won
+        else:
+            xp.multiply(dy, won, out=dtap)
 
 
 @differentiable
@@ -84,21 +92,24 @@ def avg_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, count_include
     not count), otherwise by the number of those in the image.  Both as in PyTorch.
     """
     windows = _Windows.of("avg_pool2d", x, kernel, stride, padding, dilation, ceil_mode)
-    divisor = windows.pixels(x, count_include_pad)                                  # (H', W', 1)
     xp = array_library(x)
     padded = windows.pad(x, 0)
-    y = _reduce(xp.add, windows.taps(padded))
-    y /= divisor
+    taps = windows.taps(padded)
+    divisor = xp.broadcast_to(windows.pixels(x, count_include_pad), taps[0].shape)
+    y, shape = _reduce(xp.add, taps, divisor), padded.shape
 
     def grad_x(dy):
-        dpadded = windows.blank(padded)
-        dtaps, divisors = windows.taps(dpadded), xp.broadcast_to(divisor, dy.shape)
+        dpadded = windows.blank(shape, dy)
+        dtaps = windows.taps(dpadded)
 
         def block(where):
-            share = dy[where] / divisors[where]
+            share = dy[where] / divisor[where]
             for dtap in dtaps:
-                dtap[where] += share
-        in_parallel(block, windows.blocks(dy))
+                if windows.overlap:
+                    dtap[where] += share
+                else:
+                    dtap[where] = share
+        windows.by_blocks(block, dy)
         return windows.crop(dpadded)
 
     return y, (grad_x,)
@@ -190,15 +201,30 @@ class _Windows:
     def _axes(self):
         return zip(self.image, self.kernel, self.stride, self.padding, self.dilation, self.outputs)
 
-    def blank(self, padded):
-        """Zeros for the gradient of the padded image."""
-        return array_library(padded).zeros_like(padded)
+    @property
+    def extent(self):
+        """How many rows and columns a window reaches over."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
 
-    def blocks(self, y):
-        """Blocks of windows that write to pixels of their own: some rows of them, or whole images where windows overlap."""
-        if self.stride[0] >= self.dilation[0] * (self.kernel[0] - 1) + 1:
-            return _blocks(y)
-        return [(part,) for part in slices(len(y), len(y))]
+    @property
+    def overlap(self):
+        return self.stride[0] < self.extent[0] or self.stride[1] < self.extent[1]
+
+    def blank(self, shape, dy):
+        """An array for the gradient of the padded image: zeros, or anything where each pixel is written to in any case."""
+        xp = array_library(dy)
+        tiled = self.kernel == self.stride == self.extent and shape[1:3] == tuple(
+            count * step for count, step in zip(self.outputs, self.stride))
+        return (xp.empty if tiled else xp.zeros)(shape, dy.dtype)
+
+    def by_blocks(self, block, y):
+        """block(where) for all blocks of windows, at the same time only for those that share no pixels, in a fixed order."""
+        blocks, step = _blocks(y), self.stride[0]
+        rows = min([part.stop - part.start for _, part in blocks], default=1)
+        shared = 0 if rows == y.shape[1] else max(0, self.extent[0] - step)         # rows of pixels, between neighbours
+        apart = 1 + -(-shared // (rows * step))
+        for first in range(apart):
+            in_parallel(block, blocks[first::apart])
 
     def crop(self, padded):
         """The image without its padding."""
@@ -212,12 +238,14 @@ class _Windows:
         return [padded[:, row, column] for row in rows for column in columns]
 
     def pixels(self, x, count_padding):
-        """(H', W', 1): how many pixels of each window count, those in the image, or also those in its padding."""
+        """How many pixels of each window count, those in the image, or also those in its padding: (H', W', 1), or 1 for
+        H' or W' where it is everywhere the same."""
         counts = []
         for size, k, s, p, d, out in self._axes():
             counted = range(-p, size + p) if count_padding else range(size)
             windows = (range(start, start + k * d, d) for start in range(-p, out * s - p, s))
-            counts.append([max(1, sum(i in counted for i in window)) for window in windows])
+            count = [max(1, sum(i in counted for i in window)) for window in windows]
+            counts.append(count if len(set(count)) > 1 else count[:1])
         return array_library(x).asarray(np.outer(*counts)[:, :, None], dtype=x.dtype)
 
 

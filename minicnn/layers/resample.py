@@ -6,13 +6,20 @@ So there are two matrices of weights, R (H', H) for the rows and S (W', W) for t
     y = R x S^T          dx = R^T dy S
 
 The gradient of a linear map is its transpose: whatever an output pixel took from an input pixel, it gives back.
+
+The matrices are nearly all zeros: an output pixel knows only its neighbours.  So a product goes through a band of rows at
+a time, and leaves out the columns in which the whole band is zero.
 """
 import numpy as np
 
-from ..backend import array_library
+from ..backend import array_library, is_gpu_array
+from ..parallel import image_blocks, in_parallel
 from ..tensor import differentiable
 from .conv.geometry import pair
 from .module import Module
+
+BAND = 32                                        # rows of a matrix of weights that are multiplied at once
+BLOCK = 1 << 18                                  # numbers of y in a block: so few that they stay in the processor's cache
 
 
 @differentiable
@@ -58,12 +65,14 @@ def _sizes_and_steps(old, scale, size):
 
 
 def _nearest(x, sizes, steps):
-    rows, columns = (_nearest_pixels(n, m, step) for n, m, step in zip(x.shape[1:3], sizes, steps))
-    xp = array_library(x)
+    xp, old = array_library(x), x.shape[1:3]
+    rows, columns = (_nearest_pixels(n, m, step) for n, m, step in zip(old, sizes, steps))
+    if _repeats(old[0], rows) and _repeats(old[1], columns):
+        return _repeated(x, *(m // n for n, m in zip(old, sizes)))
     y = x.take(xp.asarray(rows), axis=1).take(xp.asarray(columns), axis=2)
 
     def grad_x(dy):
-        to_rows, to_columns = (_copying(n, pixels, x) for n, pixels in zip(x.shape[1:3], (rows, columns)))
+        to_rows, to_columns = (_copying(n, pixels, dy) for n, pixels in zip(old, (rows, columns)))
         return _resize(dy, to_rows.T, to_columns.T)
 
     return y, (grad_x,)
@@ -79,9 +88,44 @@ def _nearest_pixels(old, new, step):
     return np.minimum(pixels, old - 1)
 
 
-def _copying(old, pixels, x):
+def _repeats(old, pixels):
+    """Whether each of `old` pixels is copied, in order and equally often."""
+    return len(pixels) % old == 0 and np.array_equal(pixels, np.arange(old).repeat(len(pixels) // old))
+
+
+def _repeated(x, a, b):
+    """Each pixel of x as a rectangle of a x b pixels; its gradient is the sum over the rectangle.
+
+    Corner (i, j) of all rectangles at once is a strided view of y, as large as x.
+    """
+    xp, (N, H, W, C) = array_library(x), x.shape
+    y = xp.empty((N, a * H, b * W, C), x.dtype)
+    corners = [(slice(None), slice(i, None, a), slice(j, None, b)) for i in range(a) for j in range(b)]
+
+    def copy(where):
+        for corner in corners:
+            y[corner][where] = x[where]
+    in_parallel(copy, _blocks(y, H))
+
+    def grad_x(dy):
+        dx = xp.zeros((N, H, W, C), dy.dtype)
+
+        def add(where):
+            for corner in corners:
+                dx[where] += dy[corner][where]
+        in_parallel(add, _blocks(dy, H))
+        return dx
+    return y, (grad_x,)
+
+
+def _blocks(y, rows):
+    """Blocks of images and of the `rows` rows of x, each of which becomes some rows of y: about BLOCK numbers of y each."""
+    return image_blocks(len(y), rows, BLOCK * rows // (y[0].size or 1)) if len(y) else []
+
+
+def _copying(old, pixels, dy):
     """The matrix (new, old) with a one where output pixel i copies input pixel pixels[i]."""
-    return array_library(x).asarray(pixels[:, None] == np.arange(old), dtype=x.dtype)
+    return array_library(dy).asarray(pixels[:, None] == np.arange(old), dtype=dy.dtype)
 
 
 def _bilinear(x, sizes, steps, align_corners):
@@ -107,9 +151,31 @@ def _mixing(old, new, step, align_corners, x):
 def _resize(x, to_rows, to_columns):
     """R x S^T for every image and channel:   x (N, H, W, C), R (H', H), S (W', W)   ->   (N, H', W', C)"""
     N, H, W, C = x.shape
-    x = to_rows @ x.reshape(N, H, W * C)                                                  # (N, H', W*C)
-    x = to_columns @ x.reshape(-1, W, C)                                                  # (N*H', W', C)
+    x = _banded_product(to_rows, x.reshape(N, H, W * C))                                  # (N, H', W*C)
+    x = _banded_product(to_columns, x.reshape(-1, W, C))                                  # (N*H', W', C)
     return x.reshape(N, len(to_rows), len(to_columns), C)
+
+
+def _banded_product(weights, x):
+    """weights @ x where most weights are zero:   weights (H', H), x (N, H, M)   ->   (N, H', M)"""
+    if is_gpu_array(x):
+        return weights @ x
+    bands = [slice(start, start + BAND) for start in range(0, len(weights), BAND)]
+    needed = [_span(weights[band].any(axis=0)) for band in bands]
+    y = np.empty((len(x), len(weights), x.shape[2]), x.dtype)
+
+    def block(where):
+        images, some = where
+        for band, rows in zip(bands[some], needed[some]):
+            np.matmul(weights[band, rows], x[images, rows], out=y[images, band])
+    in_parallel(block, image_blocks(len(x), len(bands), BLOCK // (BAND * x.shape[2] or 1)))
+    return y
+
+
+def _span(wanted):
+    """The slice from the first to the last True."""
+    where = np.flatnonzero(wanted)
+    return slice(where[0], where[-1] + 1) if len(where) else slice(0, 0)
 
 
 class Upsample(Module):
