@@ -14,7 +14,6 @@ def transformed(monkeypatch):
     """The weights that were transformed, one entry a call; nothing is kept from other tests."""
     calls, transform = [], winograd.transform_filters
     monkeypatch.setattr(filters, "_entries", {})
-    monkeypatch.setattr(winograd, "FEWEST_TILES", 10)            # several blocks: only then are whole filters transformed
     monkeypatch.setattr(winograd, "BLOCK_BYTES", 1)
 
     def counted(weight, turned=False):

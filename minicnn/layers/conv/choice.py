@@ -1,26 +1,24 @@
 """Which algorithm a convolution takes: by name, or the first in the table that can do it and is likely to be the quickest.
 
-    algorithm       for                                      because
-    pointwise       1x1                                      it is one matrix product already
-    depthwise       a filter for each channel                there are no matrices in it
-    winograd_rows   3x3, stride 1, few channels              half of the multiplications, and next to nothing is moved
-    winograd        3x3, stride 1, many channels             a quarter of the multiplications
-    im2col          everything else                          a matrix product of patches
-    naive           (never by itself)                        the definition: to compare with, and to read
+    algorithm    for                                      because
+    pointwise    1x1                                      it is one matrix product already
+    depthwise    a filter for each channel                there are no matrices in it
+    winograd     3x3, stride 1, from 16 channels on       a quarter of the multiplications
+    im2col       everything else                          a matrix product of patches
+    naive        (never by itself)                        the definition: to compare with, and to read
 
-The two Winograd algorithms round more than the others do: about 3e-6 and 1e-5 of the largest value in float32, instead of
-1e-6.  Within `with exact():` they are not chosen.
+Winograd's rounds more than the others do: about 1e-5 of the largest value in float32, instead of 1e-6.  Within
+`with exact():` it is not chosen.
 """
 import contextlib
 import contextvars
 
 from ...backend import is_gpu_array
-from . import depthwise, im2col, naive, pointwise, winograd, winograd_rows
+from . import depthwise, im2col, naive, pointwise, winograd
 
 ALGORITHMS = {"naive": naive, "im2col": im2col, "pointwise": pointwise, "depthwise": depthwise,
-              "winograd_rows": winograd_rows, "winograd": winograd}
-TABLE = (pointwise, depthwise, winograd_rows, winograd, im2col)
-ROUNDING = (winograd_rows, winograd)
+              "winograd": winograd}
+TABLE = (pointwise, depthwise, winograd, im2col)
 
 _exact = contextvars.ContextVar("exact", default=False)
 
@@ -51,4 +49,4 @@ def choose(operation, algorithm, x, weight_shape, geometry):
 def _candidates(x):
     if is_gpu_array(x):
         return (im2col,)
-    return [room for room in TABLE if not (_exact.get() and room in ROUNDING)]
+    return [room for room in TABLE if not (_exact.get() and room is winograd)]

@@ -3,35 +3,44 @@
 A 3x3 filter over a tile of 6x6 pixels gives 4x4 outputs: 144 multiplications by the definition.  Winograd's algorithm
 transforms tile and filter, multiplies the 36 transformed numbers one by one, and transforms back:
 
-    y = OUTPUT [(FILTER w) * (INPUT x)]              w 9, x 36, y 16 numbers      (Lavin & Gray 2015, arXiv 1509.09308)
+    y = A^T [(G w G^T) * (B^T x B)] A                w 3x3, x 6x6, y 4x4      (Lavin & Gray 2015, arXiv 1509.09308)
 
-In one dimension, F(4, 3), the three matrices are B^T, G and A^T below; in two dimensions they act on rows and columns,
-B^T x B, and written as one matrix on all 36 numbers that is the Kronecker product of the matrix with itself.
+Tiles lie four pixels apart, so that neighbours overlap by two.  With images as (N, H, W, C) all of it is matrix products on
+views of memory as it lies, nothing is gathered or scattered:
 
-With many tiles and channels everything is a matrix product: tiles are gathered as (36, tiles * C), transformed by one
-product with INPUT, then come 36 products (tiles, C) @ (C, K), and one with OUTPUT.  A block of tiles goes all the way before
-the next one is begun, so that it stays in the processor's cache; blocks are spread over the threads.
+    rows in          B^T times six rows of the image             a row is W * C numbers side by side
+    columns in       B^T times six columns of the result         a column is C numbers
+    products         (tiles, C) @ (C, K)                         one for each of the 36 places in a tile
+    columns back     A^T times six columns of products           K numbers
+    rows back        A^T times six rows of that                  W * K numbers: they *are* four rows of the output
+
+Where a tile sticks out of the image the matrices are cut: a row that is zero needs no column of B^T, and one that nobody
+wants no row of A^T.  A block of tiles goes all the way before the next one is begun, so that it stays in the processor's
+cache; blocks are spread over the threads.
 
 The price is rounding: about 1e-5 of the largest value in float32, against 1e-6 for im2col.
 """
 import functools
+from itertools import groupby
 
 import numpy as np
 
-from ...parallel import image_blocks, in_parallel, matmul, slices, workspace
+from ...parallel import image_blocks, in_parallel, slices, workspace
 from .filters import kept
-from .geometry import Geometry
 
 B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
                 [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], float)
 G = np.array([[1/4, 0, 0], [-1/6, -1/6, -1/6], [-1/6, 1/6, -1/6],
               [1/24, 1/12, 1/6], [1/24, -1/12, 1/6], [0, 0, 1]])
 A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], float)
-INPUT, FILTER, OUTPUT = (np.kron(matrix, matrix) for matrix in (B_T, G, A_T))          # (36, 36), (36, 9), (16, 36)
+CONSTANT = 1                      # the column of A^T that is all ones: a number added there is added to every output
 
-BLOCK_BYTES = 4 << 20             # transformed tiles of one block, inputs and products together: they stay in cache
-FEWEST_TILES = 64                 # in a block, if there are so many: with fewer the products mostly read filters
-FILTERS_AT_ONCE = 64              # of wide layers with so few tiles that each transformed filter is used only once
+BLOCK_BYTES = 2400 << 10          # transformed tiles of one block, inputs and products together: they stay in cache
+WEIGHTS_A_TILE, MANY_TILES = 512, 128            # a block has a tile for so many weights, up to many: it reads all filters
+SMALL_PRODUCT = 10 ** 6           # multiply-adds up to which OpenBLAS multiplies matrices as they lie, without a copy
+LONG_ROW = 1 << 14                # numbers in a row, with six of which a product is still small
+FILTERS_AT_ONCE = 64              # of layers with so few tiles that each transformed filter is used only once
+CHANNELS_AT_ONCE = 32             # of filters that are transformed as a whole
 GRADIENT_BYTES = 8 << 20          # transformed weight gradients of one part
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 FOR = "3x3, stride 1, dilation 1, padding up to 2, one group"
@@ -67,6 +76,7 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
 
 
 def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, turned=False):
+    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     tiling = Tiling(x.shape, weight.shape[2 if turned else 3], padding)
     blocks, parts, filters_of = tiling.blocks(), [[slice(0, tiling.filters)]], _whole_filters
     if len(blocks) == 1:                         # every filter is needed once: it is transformed when its turn comes
@@ -77,33 +87,35 @@ def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, 
 
     def block(where_and_part):
         where, part = where_and_part
-        tiles = _transform_tiles(x, behind_relu, where, tiling)  # (36, tiles, C)
+        tiles = _columns_in(_rows_in(x, behind_relu, where, tiling))                     # (6, tiles, 6, C)
         for k in part:
-            back = _transform_back(_multiply(tiles, filters(k)))  # (16, tiles, filters of k)
-            _place(back, y[..., k], where, tiling, bias if bias is None else bias[k], activation)
+            products = _multiply(tiles, filters(k))                                      # (6, tiles, 6, filters of k)
+            if bias is not None:
+                products[CONSTANT, :, CONSTANT] += bias[k]
+            _rows_back(_columns_back(products), y[..., k], where, tiling, activation)
     in_parallel(block, [(where, part) for where in blocks for part in parts])
     return y
 
 
 def weight_gradient(x, dy, weight_shape, geometry):
-    """x (N, H, W, C), dy (N, OH, OW, K)  ->  dw (3, 3, C, K)  =  FILTER^T [sum over tiles of (INPUT x)^T (OUTPUT^T dy)].
+    """x (N, H, W, C), dy (N, OH, OW, K)  ->  dw (3, 3, C, K)  =  G^T [sum over tiles of (B^T x B) * (A dy A^T)] G.
 
     A thread takes some of the tiles and all filters, or, where there are so many that they would not stay in cache, some of
     the filters and all tiles.
     """
-    C, K = weight_shape[2:]
+    x, (C, K) = np.ascontiguousarray(x), weight_shape[2:]
     tiling = Tiling(x.shape, K, geometry.padding)
     blocks, filter_parts = tiling.blocks(), slices(K, -(-4 * 36 * C * K // GRADIENT_BYTES))
     shares = slices(len(blocks), SHARES if len(filter_parts) == 1 else 1)
 
     def gradient(share_and_part):
         share, k = share_and_part
-        total = workspace("gradient", (36, C, k.stop - k.start), x.dtype)
+        total = workspace("gradient", (6, 6, C, k.stop - k.start), x.dtype)
         total[...] = 0
         for where in blocks[share]:
-            tiles = _transform_tiles(x, None, where, tiling)     # (36, tiles, C)
-            total += _multiply(tiles.swapaxes(1, 2), _transform_dy(dy[..., k], where, tiling))
-        return (_cast("FILTER^T", x.dtype) @ total.reshape(36, -1)).reshape(3, 3, C, -1)
+            tiles = _columns_in(_rows_in(x, None, where, tiling))                        # (6, tiles, 6, C)
+            total += _multiply_transposed(tiles, _transform_dy(dy[..., k], where, tiling))
+        return _both_sides("G^T", total, np.empty((3, 3, C, k.stop - k.start), x.dtype))
     items = [(share, k) for share in shares for k in filter_parts]
     dw = np.zeros(weight_shape, x.dtype)
     for (_, k), part in zip(items, in_parallel(gradient, items)):
@@ -111,125 +123,193 @@ def weight_gradient(x, dy, weight_shape, geometry):
     return dw
 
 
-def transform_filters(weight, turned=False):
-    """FILTER w for every pair of channels: (3, 3, C, K)  ->  (36, C, K), or of the turned filters (36, K, C).
+# ------------------------------------------------------------------------------------------------------------- filters
 
-    To turn a filter by 180 degrees is to read its nine numbers backwards, so FILTER is read backwards instead.
+def transform_filters(weight, turned=False):
+    """G w G^T for every pair of channels: (3, 3, C, K)  ->  (6, 6, C, K), or of the turned filters (6, 6, K, C).
+
+    To turn a filter by 180 degrees is to read its rows and columns backwards.
     """
-    matrix, (C, K) = _cast("FILTER", weight.dtype), weight.shape[2:]
-    transformed = matmul(matrix[:, ::-1] if turned else matrix, weight.reshape(9, C * K)).reshape(36, C, K)
-    return transformed.swapaxes(1, 2) if turned else transformed
+    inputs = weight.shape[3 if turned else 2]
+    parts = slices(inputs, -(-inputs // CHANNELS_AT_ONCE))
+    transformed = np.empty((6, 6, inputs, weight.shape[2 if turned else 3]), weight.dtype)
+
+    def some_channels(c):
+        some = weight[::-1, ::-1, :, c].swapaxes(2, 3) if turned else weight[:, :, c]
+        _both_sides("G", _in_order(some), transformed[:, :, c])
+    in_parallel(some_channels, parts)
+    return transformed
 
 
 def _whole_filters(weight, turned):
-    """A function that gives the transformed filters k, (36, C, filters of k), out of all of them."""
+    """A function that gives the transformed filters k, (6, 6, C, filters of k), out of all of them."""
     filters = kept(weight, turned, transform_filters)
-    return lambda k: filters[:, :, k]
+    return lambda k: filters[..., k]
 
 
 def _some_filters(weight, turned):
-    """The same, but transformed only now."""
+    """The same, but transformed only now.  (G read backwards and the channels exchanged afterwards: no number is moved.)"""
     def transformed(k):
-        some = weight[:, :, k] if turned else weight[..., k]
-        matrix, numbers = _cast("FILTER", weight.dtype), workspace("filters", (36, *some.shape[2:]), weight.dtype)
-        np.matmul(matrix[:, ::-1] if turned else matrix, some.reshape(9, -1), out=numbers.reshape(36, -1))
-        return numbers.swapaxes(1, 2) if turned else numbers
+        some = weight[:, :, k] if turned else _in_order(weight[..., k])
+        filters = workspace("filters", (6, 6, *some.shape[2:]), weight.dtype)
+        return _both_sides("G turned", some, filters).swapaxes(2, 3) if turned else _both_sides("G", some, filters)
     return transformed
+
+
+def _in_order(numbers):
+    """A contiguous copy, valid until the next one."""
+    ordered = workspace("ordered", numbers.shape, numbers.dtype)
+    ordered[...] = numbers
+    return ordered
+
+
+def _both_sides(name, numbers, out):
+    """The matrix M of this name on both sides, M numbers M^T, of (n, n, C, K)  ->  out (m, m, C, K)."""
+    matrix, (n, _, C, K) = _cast(name, numbers.dtype), numbers.shape
+    half = workspace("half", (len(matrix), n, C, K), numbers.dtype)
+    _product(matrix, numbers.reshape(n, n * C, K), half.reshape(-1, n * C, K))
+    _product(matrix, half, out)
+    return out
 
 
 @functools.cache
 def _cast(name, dtype):
-    matrix = {"INPUT": INPUT, "FILTER": FILTER, "OUTPUT": OUTPUT}[name.removesuffix("^T")]
-    return (matrix.T if name.endswith("^T") else matrix).astype(dtype)
+    """The matrix of this name."""
+    matrix = {"B^T": B_T, "A^T": A_T, "A": A_T.T, "G": G, "G^T": G.T, "G turned": G[:, ::-1]}[name]
+    return np.ascontiguousarray(matrix, dtype)
 
+
+# --------------------------------------------------------------------------------------------------------------- tiles
 
 class Tiling:
     """How the output is cut into tiles of 4x4, and the tiles into blocks: slices of images and of tile rows."""
 
     def __init__(self, x_shape, K, padding):
         N, H, W, C = x_shape
-        self.padding, self.channels, self.filters = padding, C, K
+        self.height, self.padding, self.channels, self.filters = H, padding, C, K
         self.output_shape = N, H + 2 * padding[0] - 2, W + 2 * padding[1] - 2
         self.rows, self.columns = (-(-n // 4) for n in self.output_shape[1:])
 
     def blocks(self):
         """Pairs (slice of images, slice of tile rows)."""
-        tiles = max(FEWEST_TILES, BLOCK_BYTES // (4 * 36 * (self.channels + self.filters)))
+        fitting = BLOCK_BYTES // (4 * 36 * (self.channels + self.filters))
+        tiles = max(fitting, min(MANY_TILES, self.channels * self.filters // WEIGHTS_A_TILE))
         return image_blocks(self.output_shape[0], self.rows, tiles // self.columns)
 
     def shape(self, where):
-        """(tile rows, images, tile columns) of one block: the order of its tiles."""
+        """(images, tile rows, tile columns) of one block."""
         images, rows = where
-        return rows.stop - rows.start, images.stop - images.start, self.columns
+        return images.stop - images.start, rows.stop - rows.start, self.columns
+
+    def rows_in(self, where):
+        """Runs of the block's tile rows that see alike: (slice of them, first and last of their six rows in the image)."""
+        return _runs(where[1], lambda t: (max(0, self.padding[0] - 4 * t), min(6, self.height + self.padding[0] - 4 * t)))
+
+    def rows_back(self, where):
+        """Runs of the block's tile rows that make as many of four rows of the output: (slice of them, how many)."""
+        return _runs(where[1], lambda t: min(4, self.output_shape[1] - 4 * t))
 
 
-def _transform_tiles(x, behind_relu, where, tiling):
-    """INPUT x for every tile of 6x6 in the block: (36, tiles, C)."""
-    (r, n, tw), C = tiling.shape(where), tiling.channels
-    padded = _padded_block(x, behind_relu, where, tiling)        # (n, 4r+2, 4tw+2, C)
-    s0, s1, s2, s3 = padded.strides
-    tiles = np.lib.stride_tricks.as_strided(padded, (6, 6, r, n, tw, C), (s1, s2, 4 * s1, s0, 4 * s2, s3))
-    gathered = workspace("gathered", tiles.shape, x.dtype)
-    gathered[...] = tiles
-    return _product("INPUT", gathered.reshape(36, r * n * tw, C), "tiles")
+def _runs(rows, key):
+    """Consecutive rows with the same key: [(slice, counted from the first row, key), ...]"""
+    runs = [(list(group), value) for value, group in groupby(range(rows.start, rows.stop), key)]
+    return [(slice(group[0] - rows.start, group[-1] + 1 - rows.start), value) for group, value in runs]
 
 
-def _padded_block(x, behind_relu, where, tiling):
-    """The pixels that the block's tiles see, zeros around the image: (n, 4r+2, 4tw+2, C)."""
-    images, tile_rows = where
-    (r, n, tw), (ph, pw), (H, W) = tiling.shape(where), tiling.padding, x.shape[1:3]
-    padded = workspace("padded", (n, 4 * r + 2, 4 * tw + 2, x.shape[3]), x.dtype)
-    first = 4 * tile_rows.start - ph                             # the image row that the block's first row shows
-    top, bottom = max(0, -first), min(padded.shape[1], H - first)
-    padded[:, :top], padded[:, bottom:], padded[:, :, :pw], padded[:, :, pw + W:] = 0, 0, 0, 0
-    image, inside = (images, slice(first + top, first + bottom)), padded[:, top:bottom, pw:pw + W]
-    if behind_relu is None:
-        inside[...] = x[image]
-    else:
-        np.multiply(x[image], behind_relu[image] > 0, out=inside)
-    return padded
+def _rows_in(x, behind_relu, where, tiling):
+    """B^T times the six rows of each tile row, zeros left and right: (6, n, r, 4*tw + 2, C)."""
+    (images, rows), (n, r, tw), (W, C), (ph, pw) = where, tiling.shape(where), x.shape[2:], tiling.padding
+    first = max(0, 4 * rows.start - ph)                          # the image row with which the block begins
+    seen = x[images, first:4 * rows.stop - ph + 2]               # (n, rows of the image, W, C)
+    if behind_relu is not None:
+        positive = behind_relu[images, first:4 * rows.stop - ph + 2] > 0
+        seen = np.multiply(seen, positive, out=workspace("behind relu", seen.shape, x.dtype))
+    result = workspace("rows", (6, n, r, 4 * tw + 2, C), x.dtype)
+    result[..., :pw, :], result[..., pw + W:, :] = 0, 0
+    matrix, inside = _cast("B^T", x.dtype), result[..., pw:pw + W, :].transpose(1, 2, 0, 3, 4)     # (n, r, 6, W, C)
+    for run, (top, bottom) in tiling.rows_in(where):
+        six = seen[:, 4 * (rows.start + run.start) - ph + top - first:]
+        s0, s1, s2, s3 = seen.strides
+        six = np.lib.stride_tricks.as_strided(six, (n, run.stop - run.start, bottom - top, W, C), (s0, 4 * s1, s1, s2, s3))
+        _product(matrix[:, top:bottom], six, inside[:, run])
+    return result
+
+
+def _columns_in(rows):
+    """B^T times the six columns of each tile: (6, n, r, 4*tw + 2, C)  ->  (6, tiles, 6, C)."""
+    (six, n, r, width, C), (s0, s1, s2, s3, s4) = rows.shape, rows.strides
+    tw = width // 4
+    columns = np.lib.stride_tricks.as_strided(rows, (6, n, r, tw, 6, C), (s0, s1, s2, 4 * s3, s3, s4))
+    tiles = workspace("tiles", (6, n * r * tw, 6, C), rows.dtype)
+    np.matmul(_cast("B^T", rows.dtype), columns, out=tiles.reshape(columns.shape))
+    return tiles
 
 
 def _multiply(tiles, filters):
-    """36 matrix products: (36, tiles, C) @ (36, C, K)  ->  (36, tiles, K)."""
-    products = workspace("products", (36, tiles.shape[1], filters.shape[2]), tiles.dtype)
-    return np.matmul(tiles, filters, out=products)
+    """36 matrix products: (6, tiles, 6, C) and (6, 6, C, K)  ->  (6, tiles, 6, K)."""
+    (_, T, _, C), K = tiles.shape, filters.shape[3]
+    products = workspace("products", (6, T, 6, K), tiles.dtype)
+    parts = _small_parts(T * C, K) if filters.strides[3] == filters.itemsize else 1
+    np.matmul(tiles.swapaxes(1, 2)[:, :, None],                                          # (6, 6, 1, tiles, C)
+              filters.reshape(6, 6, C, parts, K // parts).swapaxes(2, 3),                # (6, 6, parts, C, K/parts)
+              out=products.reshape(6, T, 6, parts, K // parts).transpose(0, 2, 3, 1, 4))
+    return products
 
 
-def _transform_back(products):
-    """OUTPUT applied to (36, tiles, K)  ->  (16, tiles, K)."""
-    return _product("OUTPUT", products, "back")
+def _multiply_transposed(tiles, dys):
+    """(6, tiles, 6, C) and (6, tiles, 6, K)  ->  (6, 6, C, K): summed over the tiles."""
+    (_, T, _, C), K = tiles.shape, dys.shape[3]
+    products = workspace("products", (6, 6, C, K), dys.dtype)
+    return np.matmul(tiles.transpose(0, 2, 3, 1), dys.swapaxes(1, 2), out=products)
 
 
-def _product(name, numbers, result):
-    """The matrix of this name times numbers (n, tiles, C)  ->  (m, tiles, C), in the workspace `result`."""
-    matrix, (n, tiles, C) = _cast(name, numbers.dtype), numbers.shape
-    transformed = workspace(result, (len(matrix), tiles, C), numbers.dtype)
-    np.matmul(matrix, numbers.reshape(n, tiles * C), out=transformed.reshape(-1, tiles * C))
-    return transformed
+def _small_parts(size, K):
+    """Into how many parts of equal width, at least 16, to cut a matrix of K columns so that products with it are small."""
+    wanted = -(-size * K // SMALL_PRODUCT)
+    return next((parts for parts in range(wanted, K // 16 + 1) if K % parts == 0), 1)
 
 
-def _place(back, y, where, tiling, bias, activation):
-    """Tiles of the block (16, tiles, K) to their pixels of y (N, OH, OW, K), with bias and ReLU while they are in cache."""
-    (r, n, tw), K = tiling.shape(where), y.shape[3]
-    tiles = back.reshape(4, 4, r, n, tw, K).transpose(3, 2, 0, 4, 1, 5)                  # (n, r, 4, tw, 4, K)
-    place = y[where[0], 4 * where[1].start:4 * where[1].stop]
-    whole = place.shape[1:3] == (4 * r, 4 * tw)                  # else the last tiles stick out
-    target = place if whole else workspace("whole", (n, 4 * r, 4 * tw, K), y.dtype)
-    pixels = target.reshape(n, r, 4, tw, 4, K)                   # a view: an axis can always be split
-    np.add(tiles, 0 if bias is None else bias, out=pixels)
+def _columns_back(products):
+    """A^T times the six columns of each tile: (6, tiles, 6, K)  ->  (6, tiles, 4, K)."""
+    six, T, _, K = products.shape
+    return np.matmul(_cast("A^T", products.dtype), products, out=workspace("back", (6, T, 4, K), products.dtype))
+
+
+def _rows_back(columns, y, where, tiling, activation):
+    """A^T times the six rows of each tile row of the block, (6, tiles, 4, K), to their place in y; then the ReLU."""
+    (images, rows), (n, r, tw), (OW, K) = where, tiling.shape(where), y.shape[2:]
+    lines = columns.reshape(6, n, r, 4 * tw, K)[..., :OW, :].transpose(1, 2, 0, 3, 4)    # (n, r, 6, OW, K)
+    place = y[images, 4 * rows.start:4 * rows.stop]                                      # (n, up to 4r, OW, K)
+    for run, count in tiling.rows_back(where):
+        theirs = place[:, 4 * run.start:4 * (run.stop - 1) + count]
+        theirs = theirs.reshape(n, run.stop - run.start, count, OW, K)                   # a view: an axis can always be split
+        _product(_cast("A^T", y.dtype)[:count], lines[:, run], theirs)
     if activation:
-        np.maximum(pixels, 0, out=pixels)
-    if not whole:
-        place[...] = target[:, :place.shape[1], :place.shape[2]]
+        np.clip(place, 0, np.inf, out=place)
 
 
 def _transform_dy(dy, where, tiling):
-    """OUTPUT^T dy for every tile of 4x4 in the block: (36, tiles, K)."""
-    (r, n, tw), K = tiling.shape(where), dy.shape[3]
-    place = dy[where[0], 4 * where[1].start:4 * where[1].stop]
-    if place.shape[1:3] != (4 * r, 4 * tw):                      # the last tiles stick out: zeros there
-        place = np.pad(place, ((0, 0), (0, 4 * r - place.shape[1]), (0, 4 * tw - place.shape[2]), (0, 0)))
-    gathered = workspace("gathered", (4, 4, r, n, tw, K), dy.dtype)
-    gathered[...] = place.reshape(n, r, 4, tw, 4, K).transpose(2, 4, 1, 0, 3, 5)
-    return _product("OUTPUT^T", gathered.reshape(16, r * n * tw, K), "dy tiles")
+    """A dy A^T for every tile of 4x4 in the block: (6, tiles, 6, K)."""
+    (images, rows), (n, r, tw), (OW, K) = where, tiling.shape(where), dy.shape[2:]
+    half, matrix = workspace("rows", (6, n, r, 4 * tw, K), dy.dtype), _cast("A", dy.dtype)
+    half[..., OW:, :] = 0
+    inside, seen = half[..., :OW, :].transpose(1, 2, 0, 3, 4), dy[images, 4 * rows.start:4 * rows.stop]
+    for run, count in tiling.rows_back(where):
+        four = seen[:, 4 * run.start:4 * (run.stop - 1) + count]
+        _product(matrix[:, :count], four.reshape(n, run.stop - run.start, count, OW, K), inside[:, run])
+    dys = workspace("dys", (6, n * r * tw, 6, K), dy.dtype)
+    return np.matmul(matrix, half.reshape(6, n * r * tw, 4, K), out=dys)
+
+
+def _product(matrix, rows, out):
+    """matrix (m, l) times l rows of pixels, (..., l, W, C)  ->  out (..., m, W, C).
+
+    Pixels that lie side by side are multiplied together, as many as make a small product.
+    """
+    W, C = rows.shape[-2:]
+    joined = all(a.strides[-2] == C * a.itemsize and a.strides[-1] == a.itemsize for a in (rows, out))
+    pieces = next(n for n in range(-(-W * C // LONG_ROW), W + 1) if W % n == 0) if joined and W * C else W
+
+    def cut(a):
+        return a.reshape(*a.shape[:-2], pieces, W // pieces * C).swapaxes(-2, -3)       # (..., pieces, rows, numbers)
+    np.matmul(matrix, cut(rows), out=cut(out))
