@@ -421,8 +421,7 @@ def test_the_ways_of_im2col_to_the_input_gradient(monkeypatch, stride, dilation,
         assert_close(run(mc.conv2d, *arrays, algorithm="im2col", **options), truth, 1e-11)
 
 
-@pytest.mark.parametrize("setting", [dict(WEIGHTS_A_TILE=100, BLOCK_BYTES=1), dict(FILTERS_AT_ONCE=2), dict(FILTERS_AT_ONCE=7),
-                                     dict(GRADIENT_BYTES=3000), dict(WEIGHTS_A_TILE=9, BLOCK_BYTES=1, GRADIENT_BYTES=3000),
+@pytest.mark.parametrize("setting", [dict(WEIGHTS_A_TILE=100, BLOCK_BYTES=1), dict(FEWEST_BLOCKS=5), dict(GRADIENT_BYTES=3000), dict(WEIGHTS_A_TILE=9, BLOCK_BYTES=1, GRADIENT_BYTES=3000),
                                      dict(SMALL_PRODUCT=1000), dict(LONG_ROW=12), dict(CHANNELS_AT_ONCE=2, BLOCK_BYTES=1)])
 def test_every_way_through_winograd(monkeypatch, setting):
     arrays = normal((2, 13, 10, 5), 1), normal((3, 3, 5, 7), 2), normal((7,), 3)

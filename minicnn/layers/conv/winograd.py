@@ -39,8 +39,8 @@ BLOCK_BYTES = 2400 << 10          # transformed tiles of one block, inputs and p
 WEIGHTS_A_TILE, MANY_TILES = 512, 128            # a block has a tile for so many weights, up to many: it reads all filters
 SMALL_PRODUCT = 10 ** 6           # multiply-adds up to which OpenBLAS multiplies matrices as they lie, without a copy
 LONG_ROW = 1 << 14                # numbers in a row, with six of which a product is still small
-FILTERS_AT_ONCE = 64              # of layers with so few tiles that each transformed filter is used only once
-CHANNELS_AT_ONCE = 32             # of filters that are transformed as a whole
+FEWEST_BLOCKS = 2                 # so that there is work for two, whatever the sizes
+CHANNELS_AT_ONCE = 64             # of filters that are transformed
 GRADIENT_BYTES = 8 << 20          # transformed weight gradients of one part
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 FOR = "3x3, stride 1, dilation 1, padding up to 2, one group"
@@ -77,23 +77,17 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
 
 def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, turned=False):
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    tiling = Tiling(x.shape, weight.shape[2 if turned else 3], padding)
-    blocks, parts, filters_of = tiling.blocks(), [[slice(0, tiling.filters)]], _whole_filters
-    if len(blocks) == 1:                         # every filter is needed once: it is transformed when its turn comes
-        portions = slices(tiling.filters, -(-tiling.filters // FILTERS_AT_ONCE))
-        parts, filters_of = [portions[half] for half in slices(len(portions), 2)], _some_filters
-    filters = filters_of(weight, turned)
+    filters = kept(weight, turned, transform_filters)                                    # (6, 6, C, K)
+    tiling = Tiling(x.shape, filters.shape[3], padding)
     y = np.empty((*tiling.output_shape, tiling.filters), x.dtype)
 
-    def block(where_and_part):
-        where, part = where_and_part
+    def block(where):
         tiles = _columns_in(_rows_in(x, behind_relu, where, tiling))                     # (6, tiles, 6, C)
-        for k in part:
-            products = _multiply(tiles, filters(k))                                      # (6, tiles, 6, filters of k)
-            if bias is not None:
-                products[CONSTANT, :, CONSTANT] += bias[k]
-            _rows_back(_columns_back(products), y[..., k], where, tiling, activation)
-    in_parallel(block, [(where, part) for where in blocks for part in parts])
+        products = _multiply(tiles, filters)                                             # (6, tiles, 6, K)
+        if bias is not None:
+            products[CONSTANT, :, CONSTANT] += bias
+        _rows_back(_columns_back(products), y, where, tiling, activation)
+    in_parallel(block, tiling.blocks())
     return y
 
 
@@ -136,31 +130,11 @@ def transform_filters(weight, turned=False):
 
     def some_channels(c):
         some = weight[::-1, ::-1, :, c].swapaxes(2, 3) if turned else weight[:, :, c]
-        _both_sides("G", _in_order(some), transformed[:, :, c])
+        ordered = workspace("ordered", some.shape, some.dtype)
+        ordered[...] = some
+        _both_sides("G", ordered, transformed[:, :, c])
     in_parallel(some_channels, parts)
     return transformed
-
-
-def _whole_filters(weight, turned):
-    """A function that gives the transformed filters k, (6, 6, C, filters of k), out of all of them."""
-    filters = kept(weight, turned, transform_filters)
-    return lambda k: filters[..., k]
-
-
-def _some_filters(weight, turned):
-    """The same, but transformed only now.  (G read backwards and the channels exchanged afterwards: no number is moved.)"""
-    def transformed(k):
-        some = weight[:, :, k] if turned else _in_order(weight[..., k])
-        filters = workspace("filters", (6, 6, *some.shape[2:]), weight.dtype)
-        return _both_sides("G turned", some, filters).swapaxes(2, 3) if turned else _both_sides("G", some, filters)
-    return transformed
-
-
-def _in_order(numbers):
-    """A contiguous copy, valid until the next one."""
-    ordered = workspace("ordered", numbers.shape, numbers.dtype)
-    ordered[...] = numbers
-    return ordered
 
 
 def _both_sides(name, numbers, out):
@@ -175,7 +149,7 @@ def _both_sides(name, numbers, out):
 @functools.cache
 def _cast(name, dtype):
     """The matrix of this name."""
-    matrix = {"B^T": B_T, "A^T": A_T, "A": A_T.T, "G": G, "G^T": G.T, "G turned": G[:, ::-1]}[name]
+    matrix = {"B^T": B_T, "A^T": A_T, "A": A_T.T, "G": G, "G^T": G.T}[name]
     return np.ascontiguousarray(matrix, dtype)
 
 
@@ -194,6 +168,7 @@ class Tiling:
         """Pairs (slice of images, slice of tile rows)."""
         fitting = BLOCK_BYTES // (4 * 36 * (self.channels + self.filters))
         tiles = max(fitting, min(MANY_TILES, self.channels * self.filters // WEIGHTS_A_TILE))
+        tiles = min(tiles, -(-self.output_shape[0] * self.rows * self.columns // FEWEST_BLOCKS))
         return image_blocks(self.output_shape[0], self.rows, tiles // self.columns)
 
     def shape(self, where):
@@ -249,7 +224,7 @@ def _multiply(tiles, filters):
     """36 matrix products: (6, tiles, 6, C) and (6, 6, C, K)  ->  (6, tiles, 6, K)."""
     (_, T, _, C), K = tiles.shape, filters.shape[3]
     products = workspace("products", (6, T, 6, K), tiles.dtype)
-    parts = _small_parts(T * C, K) if filters.strides[3] == filters.itemsize else 1
+    parts = _small_parts(T * C, K)
     np.matmul(tiles.swapaxes(1, 2)[:, :, None],                                          # (6, 6, 1, tiles, C)
               filters.reshape(6, 6, C, parts, K // parts).swapaxes(2, 3),                # (6, 6, parts, C, K/parts)
               out=products.reshape(6, T, 6, parts, K // parts).transpose(0, 2, 3, 1, 4))
