@@ -33,6 +33,11 @@ def no_grad():
         yield
 
 
+def recording():
+    """Whether operations are recorded: everywhere but within no_grad."""
+    return _recording.get()
+
+
 @contextlib.contextmanager
 def check_finite():
     """Within it, an operation whose output holds a NaN or an infinity raises FloatingPointError and says its name."""
@@ -238,7 +243,7 @@ def differentiable(operation):
         if _checking.get():
             _raise_unless_finite(name, output, arguments)
         sources = tuple(_source(argument) for argument in arguments[:len(rules)])
-        if not _recording.get() or not any(source is not None for source in sources):
+        if not recording() or not any(source is not None for source in sources):
             return Tensor(output)
         # a rule that nobody wants is dropped now, and with it the arrays that only it needed
         wanted = tuple(rule if source is not None else None for source, rule in zip(sources, rules))

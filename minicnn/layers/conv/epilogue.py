@@ -20,7 +20,12 @@ def finish(y, bias, activation):
     if bias is not None:
         y += in_a_row(bias, y.shape[2])
     if activation:
-        array_library(y).maximum(y, 0, out=y)
+        cut_off(y)
+
+
+def cut_off(y):
+    """max(y, 0), in place.  (NumPy's `clip` takes half the time of its `maximum`.)"""
+    array_library(y).clip(y, 0, np.inf, out=y)
 
 
 def in_a_row(values, pixels):

@@ -11,7 +11,8 @@ from ...parallel import image_blocks, in_parallel, slices, workspace
 from .epilogue import finish, through_relu
 from .geometry import Geometry
 
-BLOCK_BYTES = 2 << 20             # one patch matrix: it stays in the processor's cache until it is multiplied
+BLOCK_BYTES = 2 << 20             # a patch matrix and its products: they stay in the processor's cache
+SMALL_PRODUCT = 10 ** 6           # multiply-adds up to which OpenBLAS multiplies matrices as they lie, without a copy
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 FEW_CHANNELS = 4                  # of an image, so few that rows of them are too short to work with
 
@@ -35,10 +36,10 @@ def forward(x, weight, geometry, bias=None, activation=None):
 
     def block(where):
         columns = _columns(windows[where], geometry.groups)      # (groups, pixels, kh*kw*C/groups)
-        out = y[where].reshape(columns.shape[1], geometry.groups, -1).swapaxes(0, 1)
-        array_library(x).matmul(columns, filters, out=out)       # (groups, pixels, K/groups), a view of y
+        out = y[where].reshape(columns.shape[1], geometry.groups, -1).swapaxes(0, 1)     # a view of y
+        _multiply(columns, filters, out, OW)
         finish(y[where], bias, activation)
-    in_parallel(block, _blocks(windows, x.itemsize))
+    in_parallel(block, _blocks(windows, y))
     return y
 
 
@@ -107,14 +108,14 @@ def _by_planes(dy, weight, x_shape, geometry, y):
             for j in range(kw):
                 planes[:, :, ours, j:j + OW] += shares[i, j, :, :, theirs]
         dx[where] = planes[..., pw:pw + W].transpose(1, 2, 3, 0)
-    in_parallel(block, image_blocks(N, H, BLOCK_BYTES // (len(filters) * OW * dy.itemsize)))
+    in_parallel(block, image_blocks(N, H, BLOCK_BYTES // ((len(filters) + K) * OW * dy.itemsize)))
     return dx
 
 
 def weight_gradient(x, dy, weight_shape, geometry):
     """x (N, H, W, C), dy (N, OH, OW, K)  ->  dw of weight_shape: patches transposed times dy, summed over the blocks."""
     windows = patches(x, weight_shape[:2], geometry)             # (N, OH, OW, kh, kw, C), a view
-    blocks = _blocks(windows, x.itemsize)
+    blocks = _blocks(windows, dy)
 
     def share(part):
         return sum(_block_gradient(windows[where], dy[where], geometry.groups) for where in blocks[part])
@@ -139,10 +140,19 @@ def patches_of_tap(x, i, j, size, geometry):
     return x[:, i * dh:i * dh + sh * (OH - 1) + 1:sh, j * dw:j * dw + sw * (OW - 1) + 1:sw]
 
 
-def _blocks(windows, itemsize):
-    """Blocks of output pixels, whole images or rows of one image, whose patches fill BLOCK_BYTES."""
+def _blocks(windows, y):
+    """Blocks of output pixels, whole images or rows of one image, whose patches and products fill BLOCK_BYTES."""
     N, OH, OW, kh, kw, C = windows.shape
-    return image_blocks(N, OH, BLOCK_BYTES // (OW * kh * kw * C * itemsize))
+    return image_blocks(N, OH, BLOCK_BYTES // (OW * (kh * kw * C + y.shape[3]) * y.itemsize))
+
+
+def _multiply(columns, filters, out, width):
+    """columns (groups, pixels, numbers) @ filters (groups, numbers, K/groups)  ->  out; row by row where that is small."""
+    groups, pixels, numbers = columns.shape
+    if width * numbers * filters.shape[2] <= SMALL_PRODUCT:
+        columns, filters = columns.reshape(groups, -1, width, numbers), filters[:, None]
+        out = out.reshape(groups, -1, width, filters.shape[3])   # a view: an axis can always be split
+    array_library(out).matmul(columns, filters, out=out)
 
 
 def _columns(windows, groups):

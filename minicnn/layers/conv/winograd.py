@@ -26,6 +26,7 @@ from itertools import groupby
 import numpy as np
 
 from ...parallel import image_blocks, in_parallel, slices, workspace
+from .epilogue import cut_off
 from .filters import kept
 
 B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
@@ -257,10 +258,10 @@ def _rows_back(columns, y, where, tiling, activation):
     place = y[images, 4 * rows.start:4 * rows.stop]                                      # (n, up to 4r, OW, K)
     for run, count in tiling.rows_back(where):
         theirs = place[:, 4 * run.start:4 * (run.stop - 1) + count]
-        theirs = theirs.reshape(n, run.stop - run.start, count, OW, K)                   # a view: an axis can always be split
+        theirs = theirs.reshape(n, run.stop - run.start, count, OW, K)                   # a view: an axis may be split
         _product(_cast("A^T", y.dtype)[:count], lines[:, run], theirs)
     if activation:
-        np.clip(place, 0, np.inf, out=place)
+        cut_off(place)
 
 
 def _transform_dy(dy, where, tiling):
