@@ -28,6 +28,8 @@ _local = threading.local()
 _chosen = []                                     # what threads(n) was last told
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4          # glibc's malloc.h
 PRODUCT = 1 << 21                                # multiply-adds that are worth a thread of their own
+SMALL_PRODUCT = 10 ** 6                          # multiply-adds up to which OpenBLAS multiplies matrices as they lie
+FEWEST_ROWS = 16                                 # of such a product: with fewer, too little is done with each number
 SLICES = 8                                       # at most so many slices of one product: fixed, so that results are, too
 
 
@@ -129,6 +131,16 @@ def matmul(a, b):
         np.matmul(a, b[:, part], out=out[:, part])
     in_parallel(some_rows if M >= N else some_columns, slices(max(M, N), parts))
     return out
+
+
+def small_rows(rows, weights):
+    """Of how many rows, a divisor of `rows`, the products with a matrix of so many weights are small; all where none are.
+
+    OpenBLAS first copies the matrices that it multiplies, in an order that suits it.  Small ones it takes as they lie, on
+    processors with AVX-512, and many small products of some rows each are quicker than a large one.
+    """
+    at_most = SMALL_PRODUCT // weights
+    return next((n for n in range(min(rows, at_most), FEWEST_ROWS - 1, -1) if rows % n == 0), rows)
 
 
 class _BlasLimit:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn import parallel
 from minicnn.layers.conv import depthwise, im2col, naive, pointwise, winograd
 from minicnn.layers.conv.choice import ALGORITHMS, choose
 from minicnn.layers.conv.geometry import Geometry, pair
@@ -421,13 +422,13 @@ def test_the_ways_of_im2col_to_the_input_gradient(monkeypatch, stride, dilation,
         assert_close(run(mc.conv2d, *arrays, algorithm="im2col", **options), truth, 1e-11)
 
 
-@pytest.mark.parametrize("setting", [dict(WEIGHTS_A_TILE=100, BLOCK_BYTES=1), dict(FEWEST_BLOCKS=5), dict(GRADIENT_BYTES=3000), dict(WEIGHTS_A_TILE=9, BLOCK_BYTES=1, GRADIENT_BYTES=3000),
-                                     dict(SMALL_PRODUCT=1000), dict(LONG_ROW=12), dict(CHANNELS_AT_ONCE=2, BLOCK_BYTES=1)])
+@pytest.mark.parametrize("setting", [dict(WEIGHTS_A_TILE=100, BLOCK_BYTES=1), dict(FILTERS_AT_ONCE=2), dict(FILTERS_AT_ONCE=7, PARTS=1), dict(PARTS=50), dict(GRADIENT_BYTES=3000), dict(WEIGHTS_A_TILE=9, BLOCK_BYTES=1, GRADIENT_BYTES=3000),
+                                     dict(SMALL_PRODUCT=1000), dict(LARGEST=36000), dict(FILTERS_AT_ONCE=2, BLOCK_BYTES=1)])
 def test_every_way_through_winograd(monkeypatch, setting):
     arrays = normal((2, 13, 10, 5), 1), normal((3, 3, 5, 7), 2), normal((7,), 3)
     truth = run(mc.conv2d, *arrays, padding=1, activation="relu", algorithm="naive")
     for name, value in setting.items():
-        monkeypatch.setattr(winograd, name, value)
+        monkeypatch.setattr(parallel if name == "SMALL_PRODUCT" else winograd, name, value)
     assert_close(run(mc.conv2d, *arrays, padding=1, activation="relu", algorithm="winograd"), truth, 1e-10)
 
 

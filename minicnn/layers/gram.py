@@ -1,6 +1,6 @@
 """The Gram matrix: which channels of a feature map are strong at the same places, wherever these are."""
 from ..backend import array_library, is_gpu_array
-from ..parallel import in_parallel, slices
+from ..parallel import in_parallel, slices, small_rows
 from ..tensor import differentiable
 
 WORTH = 1 << 22                   # multiply-adds that are worth a thread
@@ -68,7 +68,8 @@ def _pixels_times(x, matrices):
 
     def block(where):
         n, part = where
-        xp.matmul(pixels[n, part], matrices[n], out=dx[n, part])
+        rows = small_rows(part.stop - part.start, C * C)
+        xp.matmul(pixels[n, part].reshape(-1, rows, C), matrices[n], out=dx[n, part].reshape(-1, rows, C))
     in_parallel(block, [(n, part) for n in range(N) for part in parts])
     return dx.reshape(x.shape)
 

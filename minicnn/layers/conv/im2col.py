@@ -7,12 +7,11 @@ kh*kw times; it is therefore made for a block of output pixels at a time, small 
 """
 from ...arithmetic import pad_array
 from ...backend import array_library
-from ...parallel import image_blocks, in_parallel, slices, workspace
+from ...parallel import SMALL_PRODUCT, image_blocks, in_parallel, slices, workspace
 from .epilogue import finish, through_relu
 from .geometry import Geometry
 
 BLOCK_BYTES = 2 << 20             # a patch matrix and its products: they stay in the processor's cache
-SMALL_PRODUCT = 10 ** 6           # multiply-adds up to which OpenBLAS multiplies matrices as they lie, without a copy
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 FEW_CHANNELS = 4                  # of an image, so few that rows of them are too short to work with
 

@@ -21,11 +21,12 @@ cache; blocks are spread over the threads.
 The price is rounding: about 1e-5 of the largest value in float32, against 1e-6 for im2col.
 """
 import functools
+import math
 from itertools import groupby
 
 import numpy as np
 
-from ...parallel import image_blocks, in_parallel, slices, workspace
+from ...parallel import SMALL_PRODUCT, image_blocks, in_parallel, slices, small_rows, workspace
 from .epilogue import cut_off
 from .filters import kept
 
@@ -34,14 +35,13 @@ B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
 G = np.array([[1/4, 0, 0], [-1/6, -1/6, -1/6], [-1/6, 1/6, -1/6],
               [1/24, 1/12, 1/6], [1/24, -1/12, 1/6], [0, 0, 1]])
 A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], float)
+LARGEST = 36                      # numbers in the largest of these matrices
 CONSTANT = 1                      # the column of A^T that is all ones: a number added there is added to every output
 
 BLOCK_BYTES = 2400 << 10          # transformed tiles of one block, inputs and products together: they stay in cache
 WEIGHTS_A_TILE, MANY_TILES = 512, 128            # a block has a tile for so many weights, up to many: it reads all filters
-SMALL_PRODUCT = 10 ** 6           # multiply-adds up to which OpenBLAS multiplies matrices as they lie, without a copy
-LONG_ROW = 1 << 14                # numbers in a row, with six of which a product is still small
-FEWEST_BLOCKS = 2                 # so that there is work for two, whatever the sizes
-CHANNELS_AT_ONCE = 64             # of filters that are transformed
+FILTERS_AT_ONCE = 64              # that are transformed together
+PARTS = 4                         # of a block that the threads share
 GRADIENT_BYTES = 8 << 20          # transformed weight gradients of one part
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 FOR = "3x3, stride 1, dilation 1, padding up to 2, one group"
@@ -78,17 +78,32 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
 
 def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, turned=False):
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    filters = kept(weight, turned, transform_filters)                                    # (6, 6, C, K)
-    tiling = Tiling(x.shape, filters.shape[3], padding)
-    y = np.empty((*tiling.output_shape, tiling.filters), x.dtype)
+    C, K = weight.shape[:1:-1] if turned else weight.shape[2:]
+    tiling = Tiling(x.shape, K, padding)
+    y, blocks = np.empty((*tiling.output_shape, K), x.dtype), tiling.blocks()
+    filters_of = (_whole_filters if len(blocks) > 1 else _some_filters)(weight, turned)
 
-    def block(where):
-        tiles = _columns_in(_rows_in(x, behind_relu, where, tiling))                     # (6, tiles, 6, C)
-        products = _multiply(tiles, filters)                                             # (6, tiles, 6, K)
-        if bias is not None:
-            products[CONSTANT, :, CONSTANT] += bias
-        _rows_back(_columns_back(products), y, where, tiling, activation)
-    in_parallel(block, tiling.blocks())
+    def block(where, parts, portions):
+        tiles = workspace("tiles", (6, tiling.count(where), 6, C), x.dtype)
+        products = workspace("products", (6, tiling.count(where), 6, K), x.dtype)
+
+        def transform(part):
+            _columns_in(_rows_in(x, behind_relu, part, tiling), tiles[:, tiling.within(where, part)])
+
+        def multiply(k):
+            _multiply(tiles, filters_of(k), products[..., k])
+
+        def transform_back(part):
+            theirs = products[:, tiling.within(where, part)]
+            if bias is not None:
+                theirs[CONSTANT, :, CONSTANT] += bias
+            _rows_back(_columns_back(theirs), y, part, tiling, activation)
+        for step, items in (transform, parts), (multiply, portions), (transform_back, parts):
+            in_parallel(step, items)
+    if len(blocks) > 1:
+        in_parallel(lambda where: block(where, [where], [slice(0, K)]), blocks)
+    else:                                        # the threads share the block, part by part and filters by filters
+        block(blocks[0], tiling.parts(), slices(K, -(-K // FILTERS_AT_ONCE)))
     return y
 
 
@@ -108,7 +123,8 @@ def weight_gradient(x, dy, weight_shape, geometry):
         total = workspace("gradient", (6, 6, C, k.stop - k.start), x.dtype)
         total[...] = 0
         for where in blocks[share]:
-            tiles = _columns_in(_rows_in(x, None, where, tiling))                        # (6, tiles, 6, C)
+            tiles = workspace("tiles", (6, tiling.count(where), 6, C), x.dtype)
+            _columns_in(_rows_in(x, None, where, tiling), tiles)
             total += _multiply_transposed(tiles, _transform_dy(dy[..., k], where, tiling))
         return _both_sides("G^T", total, np.empty((3, 3, C, k.stop - k.start), x.dtype))
     items = [(share, k) for share in shares for k in filter_parts]
@@ -126,16 +142,38 @@ def transform_filters(weight, turned=False):
     To turn a filter by 180 degrees is to read its rows and columns backwards.
     """
     inputs = weight.shape[3 if turned else 2]
-    parts = slices(inputs, -(-inputs // CHANNELS_AT_ONCE))
     transformed = np.empty((6, 6, inputs, weight.shape[2 if turned else 3]), weight.dtype)
 
-    def some_channels(c):
+    def some_inputs(c):
         some = weight[::-1, ::-1, :, c].swapaxes(2, 3) if turned else weight[:, :, c]
-        ordered = workspace("ordered", some.shape, some.dtype)
-        ordered[...] = some
-        _both_sides("G", ordered, transformed[:, :, c])
-    in_parallel(some_channels, parts)
+        _both_sides("G", _in_order(some), transformed[:, :, c])
+    in_parallel(some_inputs, slices(inputs, -(-inputs // FILTERS_AT_ONCE)))
     return transformed
+
+
+def _whole_filters(weight, turned):
+    """A function that gives the transformed filters k, (6, 6, C, filters of k), out of all of them."""
+    filters = kept(weight, turned, transform_filters)
+    return lambda k: filters[..., k]
+
+
+def _some_filters(weight, turned):
+    """The same, but transformed only now: for layers with so few tiles that each filter is used once.
+
+    Turned filters are made with G read backwards, and their channels exchanged when they are multiplied: nothing is moved.
+    """
+    def transformed(k):
+        some = weight[:, :, k] if turned else _in_order(weight[..., k])
+        filters = workspace("filters", (6, 6, *some.shape[2:]), weight.dtype)
+        return _both_sides("G turned", some, filters).swapaxes(2, 3) if turned else _both_sides("G", some, filters)
+    return transformed
+
+
+def _in_order(numbers):
+    """A contiguous copy, valid until the next one."""
+    ordered = workspace("ordered", numbers.shape, numbers.dtype)
+    ordered[...] = numbers
+    return ordered
 
 
 def _both_sides(name, numbers, out):
@@ -150,7 +188,7 @@ def _both_sides(name, numbers, out):
 @functools.cache
 def _cast(name, dtype):
     """The matrix of this name."""
-    matrix = {"B^T": B_T, "A^T": A_T, "A": A_T.T, "G": G, "G^T": G.T}[name]
+    matrix = {"B^T": B_T, "A^T": A_T, "A": A_T.T, "G": G, "G^T": G.T, "G turned": G[:, ::-1]}[name]
     return np.ascontiguousarray(matrix, dtype)
 
 
@@ -169,8 +207,24 @@ class Tiling:
         """Pairs (slice of images, slice of tile rows)."""
         fitting = BLOCK_BYTES // (4 * 36 * (self.channels + self.filters))
         tiles = max(fitting, min(MANY_TILES, self.channels * self.filters // WEIGHTS_A_TILE))
-        tiles = min(tiles, -(-self.output_shape[0] * self.rows * self.columns // FEWEST_BLOCKS))
         return image_blocks(self.output_shape[0], self.rows, tiles // self.columns)
+
+    def parts(self):
+        """The same for a few parts of the whole."""
+        return image_blocks(self.output_shape[0], self.rows, -(-self.output_shape[0] * self.rows // PARTS))
+
+    def count(self, where):
+        """How many tiles a block has: they are numbered row by row, image by image."""
+        return math.prod(self.shape(where))
+
+    def within(self, where, part):
+        """The numbers of a part's tiles in the block."""
+        first = self._number(part) - self._number(where)
+        return slice(first, first + self.count(part))
+
+    def _number(self, where):
+        images, rows = where
+        return (images.start * self.rows + rows.start) * self.columns
 
     def shape(self, where):
         """(images, tile rows, tile columns) of one block."""
@@ -211,25 +265,20 @@ def _rows_in(x, behind_relu, where, tiling):
     return result
 
 
-def _columns_in(rows):
-    """B^T times the six columns of each tile: (6, n, r, 4*tw + 2, C)  ->  (6, tiles, 6, C)."""
+def _columns_in(rows, out):
+    """B^T times the six columns of each tile: (6, n, r, 4*tw + 2, C)  ->  out (6, tiles, 6, C)."""
     (six, n, r, width, C), (s0, s1, s2, s3, s4) = rows.shape, rows.strides
-    tw = width // 4
-    columns = np.lib.stride_tricks.as_strided(rows, (6, n, r, tw, 6, C), (s0, s1, s2, 4 * s3, s3, s4))
-    tiles = workspace("tiles", (6, n * r * tw, 6, C), rows.dtype)
-    np.matmul(_cast("B^T", rows.dtype), columns, out=tiles.reshape(columns.shape))
-    return tiles
+    columns = np.lib.stride_tricks.as_strided(rows, (6, n, r, width // 4, 6, C), (s0, s1, s2, 4 * s3, s3, s4))
+    np.matmul(_cast("B^T", rows.dtype), columns, out=out.reshape(columns.shape))        # a view: an axis can be split
 
 
-def _multiply(tiles, filters):
-    """36 matrix products: (6, tiles, 6, C) and (6, 6, C, K)  ->  (6, tiles, 6, K)."""
+def _multiply(tiles, filters, out):
+    """36 matrix products: (6, tiles, 6, C) and (6, 6, C, K)  ->  out (6, tiles, 6, K)."""
     (_, T, _, C), K = tiles.shape, filters.shape[3]
-    products = workspace("products", (6, T, 6, K), tiles.dtype)
-    parts = _small_parts(T * C, K)
+    some = small_rows(K, T * C)
     np.matmul(tiles.swapaxes(1, 2)[:, :, None],                                          # (6, 6, 1, tiles, C)
-              filters.reshape(6, 6, C, parts, K // parts).swapaxes(2, 3),                # (6, 6, parts, C, K/parts)
-              out=products.reshape(6, T, 6, parts, K // parts).transpose(0, 2, 3, 1, 4))
-    return products
+              filters.reshape(6, 6, C, -1, some).swapaxes(2, 3),                         # (6, 6, K/some, C, some)
+              out=out.reshape(6, T, 6, -1, some).transpose(0, 2, 3, 1, 4))
 
 
 def _multiply_transposed(tiles, dys):
@@ -237,12 +286,6 @@ def _multiply_transposed(tiles, dys):
     (_, T, _, C), K = tiles.shape, dys.shape[3]
     products = workspace("products", (6, 6, C, K), dys.dtype)
     return np.matmul(tiles.transpose(0, 2, 3, 1), dys.swapaxes(1, 2), out=products)
-
-
-def _small_parts(size, K):
-    """Into how many parts of equal width, at least 16, to cut a matrix of K columns so that products with it are small."""
-    wanted = -(-size * K // SMALL_PRODUCT)
-    return next((parts for parts in range(wanted, K // 16 + 1) if K % parts == 0), 1)
 
 
 def _columns_back(products):
@@ -284,7 +327,7 @@ def _product(matrix, rows, out):
     """
     W, C = rows.shape[-2:]
     joined = all(a.strides[-2] == C * a.itemsize and a.strides[-1] == a.itemsize for a in (rows, out))
-    pieces = next(n for n in range(-(-W * C // LONG_ROW), W + 1) if W % n == 0) if joined and W * C else W
+    pieces = next(n for n in range(-(-W * C * LARGEST // SMALL_PRODUCT), W + 1) if W % n == 0) if joined and W * C else W
 
     def cut(a):
         return a.reshape(*a.shape[:-2], pieces, W // pieces * C).swapaxes(-2, -3)       # (..., pieces, rows, numbers)
