@@ -180,6 +180,8 @@ class _Subject:
         try:
             y.backward(dy)
         except ValueError as error:
+            if "read-only" in str(error):
+                self.fail("a gradient rule modified an array of the forward pass: compute into a new array")
             if not str(error).startswith("gradient rule"):
                 raise
             self.fail(f"{error}.\nLikely cause: missing sum over a broadcast axis")

@@ -171,6 +171,8 @@ def _blas_libraries():
 
 
 _blas_on_one_thread = _BlasLimit()
+if hasattr(os, "register_at_fork"):              # a forked process inherits the pool, but none of its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def workspace(name, shape, dtype):

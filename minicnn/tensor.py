@@ -20,6 +20,7 @@ import time
 import numpy as np
 
 from .backend import array_library, device_of, to_device, to_numpy
+from .hold import hold, release
 
 _recording = contextvars.ContextVar("recording", default=True)
 _checking = contextvars.ContextVar("checking", default=False)
@@ -80,20 +81,25 @@ class Node:
     A source is the `Node` that made the argument, the leaf `Tensor` itself, or None, like its rule, when no gradient is
     wanted.
     """
-    __slots__ = ("operation", "shape", "sources", "rules")
+    __slots__ = ("operation", "shape", "sources", "rules", "held")
 
     def __init__(self, operation, shape, sources, rules):
         self.operation, self.shape, self.sources, self.rules = operation, shape, sources, rules
+        self.held = hold(rule for rule in rules if rule is not None)
 
     def release(self):
-        """Let go of the rules, and with them of every array that they kept alive."""
-        self.sources = self.rules = None
+        """Let go of the rules, and with them of every array that they kept alive and read-only."""
+        held, self.held, self.sources, self.rules = self.held, (), None, None
+        release(held)
+
+    def __del__(self):
+        release(self.held)
 
 
 class Tensor:
     """An array with a memory.
 
-    data           the NumPy (or CuPy) array
+    data           the NumPy (or CuPy) array; read-only while a graph will need its present values (see hold.py)
     grad           None, or the accumulated gradient: an array of the same shape (leaves only)
     requires_grad  whether gradients are wanted: set it on leaves; results inherit it
     """

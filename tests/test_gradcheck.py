@@ -303,7 +303,7 @@ def test_modified_inputs_are_refused():
             return 2 * dy
         return 2 * x, (grad_x,)
     assert "the forward pass modified its input x" in mistake_found(in_place, normal(3))
-    assert "the backward pass modified its input x" in mistake_found(later, normal(3))
+    assert "a gradient rule modified an array of the forward pass" in mistake_found(later, normal(3))
 
 
 def test_modified_dy_is_refused():
