@@ -127,12 +127,13 @@ def test_variables_that_slow_a_library_down_are_not_handed_on(monkeypatch):
         {"machine": found | {"unset": ["OPENBLAS_NUM_THREADS"]}, "results": [], "layers_geomean": None})
 
 
-def test_the_first_round_of_a_short_turn_is_not_counted():
+def test_of_a_turn_of_many_rounds_the_first_half_is_not_counted():
     class Clock:
         def ask(self, work, rounds):
-            return {"ms": [100.] + [1.] * (rounds - 1)}
-    assert _in_turn({"ours": Clock(), "theirs": Clock()}, "w", 2, short=True) == {"ours": [1.] * 4, "theirs": [1.] * 4}
-    assert _in_turn({"ours": Clock()}, "w", 2, short=False) == {"ours": [100.] * 2}
+            return {"ms": [100.] * (rounds // 2) + [1.] * (rounds - rounds // 2)}
+    assert _in_turn({"ours": Clock(), "theirs": Clock()}, "w", 2, 5) == {"ours": [1.] * 6, "theirs": [1.] * 6}
+    assert _in_turn({"ours": Clock()}, "w", 2, 1) == {"ours": [1.] * 2}
+    assert [runner._rounds_of_turn(ms) for ms in (.5, 7, 50, 100, 2000)] == [120, 9, 4, 1, 1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not forget a peak")

@@ -20,8 +20,8 @@ from .sides import COMPILED, LAYOUTS
 from .works import LAYERS, WORKS, select
 
 WARM_UP = 3
-PAUSE = .02        # seconds between the sides: idle threads stay awake for a moment, and would share the other's processors
-SHORT = 100        # milliseconds: below that, what lies in the cache counts, and the first round of a turn is not timed
+PAUSE = .02                 # seconds between the sides: their idle threads stay awake for a moment, and would disturb
+SHORT, TURN = 100, 60       # milliseconds: of shorter works a turn is many rounds, so that caches and processors are awake
 COMPILE_SECONDS = 120
 LIMITING = ("OPENBLAS_", "OMP_NUM_THREADS", "MKL_NUM_THREADS")      # variables that could slow down one of the sides
 
@@ -93,7 +93,7 @@ def _measured(name, settings, compiled, rounds):
                 _start_compiled(sides, setting, name, start)
             except WorkerFailed as error:
                 left_out[setting] = str(error)
-        times = _in_turn(sides, name, rounds, max(warm.values()) < SHORT)
+        times = _in_turn(sides, name, rounds, _rounds_of_turn(max(warm.values())))
         memory = {side: worker.ask(work=name, rounds=1)["mb"] for side, worker in sides.items()}
         for setting, worker in plain.items():
             worker.ask(work=name, rounds=WARM_UP)
@@ -109,13 +109,18 @@ def _start_compiled(sides, setting, name, start):
     sides[setting] = worker
 
 
-def _in_turn(sides, name, rounds, short):
-    """{side: milliseconds of its rounds}.  Of a short work a turn is three rounds, and the first is not counted."""
+def _rounds_of_turn(slowest):
+    """How often a work that takes so many milliseconds is done in a turn."""
+    return 1 if slowest >= SHORT else max(4, math.ceil(TURN / slowest))
+
+
+def _in_turn(sides, name, rounds, at_once):
+    """{side: milliseconds of its rounds}.  Each turn is so many of them at once, and the first half is not counted."""
     times = {side: [] for side in sides}
     for _ in range(rounds):
         for side, worker in sides.items():
             time.sleep(PAUSE)
-            times[side] += worker.ask(work=name, rounds=3)["ms"][1:] if short else worker.ask(work=name, rounds=1)["ms"]
+            times[side] += worker.ask(work=name, rounds=at_once)["ms"][at_once // 2:]
     return times
 
 

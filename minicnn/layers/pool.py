@@ -18,7 +18,7 @@ from ..tensor import differentiable, recording
 from .conv.geometry import pair
 from .module import Module
 
-BLOCK_BYTES = 1 << 19                            # of the output: so few that NumPy's temporary arrays stay in cache
+BLOCK_BYTES = 1 << 20                            # of the output: smaller ones are not worth a thread
 
 
 @differentiable
@@ -30,7 +30,7 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
                that a last window may hang over the edge, as long as it starts inside the image or its left padding
 
     The padding counts as -infinity and never wins.  Of equal maxima the first (row by row) gets the gradient, as in
-    PyTorch.  A NaN in a window makes its maximum NaN, and the gradient of that window is lost.
+    PyTorch.  A NaN in a window makes its maximum NaN, and its last pixel gets the gradient.
     Raises ValueError when x has not four axes, a size is out of range, or no window fits.
     """
     windows = _Windows.of("max_pool2d", x, kernel, stride, padding, dilation, ceil_mode)
@@ -51,7 +51,7 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
 
         def hand_out(where):
             for number, dtap in enumerate(dtaps):
-                _give(dtap[where], dy[where] * (first[where] == number), windows.overlap)
+                _give(dtap[where], dy[where], first[where] == number, windows.overlap)
         windows.by_blocks(hand_out, dy)
         return windows.crop(dpadded)
 
@@ -67,21 +67,20 @@ def _combine(function, taps, out):
 
 
 def _find_first(taps, y, first):
-    """The number of the first tap that equals y, in first; that of the last and one more where none does, for a NaN."""
-    xp = array_library(y)
-    free = xp.ones(y.shape, bool)                                # windows whose maximum none of the taps so far has been
+    """The number of the first tap that equals y, in first; where none does, for a NaN, that of the last."""
     first[...] = 0
-    for tap in taps:
-        free &= tap != y
+    free = None                                                  # windows whose maximum none of the taps so far has been
+    for tap in taps[:-1]:
+        free = tap != y if free is None else array_library(y).logical_and(free, tap != y, out=free)
         first += free.view(np.uint8)
 
 
-def _give(dtap, share, overlap):
-    """A tap's share of the gradient: added where windows overlap, else just written."""
+def _give(dtap, dy, part, overlap):
+    """A tap's part of the gradient, dy * part: added where windows overlap, else just written."""
     if overlap:
-        dtap += share
+        dtap += dy * part
     else:
-        dtap[...] = share
+        array_library(dtap).multiply(dy, part, out=dtap)
 
 
 def _blocks(y):
@@ -114,9 +113,8 @@ def avg_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, count_include
         dtaps = windows.taps(dpadded)
 
         def hand_out(where):
-            share = dy[where] * part_of(where)
             for dtap in dtaps:
-                _give(dtap[where], share, windows.overlap)
+                _give(dtap[where], dy[where], part_of(where), windows.overlap)
         windows.by_blocks(hand_out, dy)
         return windows.crop(dpadded)
 
