@@ -51,7 +51,7 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
 
         def hand_out(where):
             for number, dtap in enumerate(dtaps):
-                _give(dtap[where], dy[where], first[where] == number, windows.overlap)
+                _give(dtap[where], dy[where] * (first[where] == number), windows.overlap)
         windows.by_blocks(hand_out, dy)
         return windows.crop(dpadded)
 
@@ -75,12 +75,12 @@ def _find_first(taps, y, first):
         first += free.view(np.uint8)
 
 
-def _give(dtap, dy, part, overlap):
-    """A tap's part of the gradient, dy * part: added where windows overlap, else just written."""
+def _give(dtap, share, overlap):
+    """A tap's share of the gradient: added where windows overlap, else just written."""
     if overlap:
-        dtap += dy * part
+        dtap += share
     else:
-        array_library(dtap).multiply(dy, part, out=dtap)
+        dtap[...] = share
 
 
 def _blocks(y):
@@ -113,8 +113,9 @@ def avg_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, count_include
         dtaps = windows.taps(dpadded)
 
         def hand_out(where):
+            share = dy[where] * part_of(where)
             for dtap in dtaps:
-                _give(dtap[where], dy[where], part_of(where), windows.overlap)
+                _give(dtap[where], share, windows.overlap)
         windows.by_blocks(hand_out, dy)
         return windows.crop(dpadded)
 
@@ -248,11 +249,11 @@ class _Windows:
         number where it is everywhere the same."""
         counts = []
         for size, k, s, p, d, out in self._axes():
-            counted = range(-p, size + p) if count_padding else range(size)
-            windows = (range(start, start + k * d, d) for start in range(-p, out * s - p, s))
-            counts.append([max(1, sum(i in counted for i in window)) for window in windows])
+            at = s * np.arange(out)[:, None] + d * np.arange(k) - p              # (out, k): the pixels of each window
+            inside = (at >= -p) & (at < size + p) if count_padding else (at >= 0) & (at < size)
+            counts.append(np.maximum(1, inside.sum(axis=1)))
         pixels = np.outer(*counts)[:, :, None]
-        return array_library(x).asarray(pixels if len(np.unique(pixels)) > 1 else pixels[0, 0, 0], dtype=x.dtype)
+        return array_library(x).asarray(pixels if pixels.min() < pixels.max() else pixels[0, 0, 0], dtype=x.dtype)
 
 
 def _count(image, kernel, stride, padding, dilation, ceil_mode):
