@@ -37,49 +37,55 @@ def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=Tr
     if count < 2:
         raise ValueError(f"batch_norm: one value per channel in x of shape {x.shape} has no variance: "
                          "use a larger batch, or training=False")
-    mean, variance, centred = _statistics(x, count)
+    mean, variance = _statistics(x, count)
     _move(running_mean, mean, momentum)
     _move(running_var, variance * (count / (count - 1)), momentum)
-    return _by_batch(x, centred, weight, bias, _inverse_deviation(variance, eps), count)
+    return _by_batch(x, mean, weight, bias, _inverse_deviation(variance, eps), count)
 
 
 def _statistics(x, count):
-    """Mean and biased variance of each channel, and x - mean as rows.
+    """Mean and biased variance of each channel, from one journey through x.
 
-    Two passes: E[x^2] - E[x]^2 would lose the digits of a large mean.  What the second one subtracts is kept, since all
-    that follows is made of it.
+    E[x^2] - E[x]^2 would lose the digits of a large mean.  So each column of a block has its own mean and sum of squares
+    around it, and these are joined:  the sum of squares of all  =  their sum  +  that of length (own mean - mean)^2
+    (Chan, Golub and LeVeque 1983, Algorithms for computing the sample variance, equation 2.1).
     """
     xp, rows = array_library(x), _rows(x)
-    centred = xp.empty(rows.shape, x.dtype)
-    mean = _totals(lambda part: [rows[part].sum(axis=0)], x)[0] / count
-    mean_row = _row(mean, x)
 
-    def squares(part):
-        block = xp.subtract(rows[part], mean_row, out=centred[part])
-        return [_products(block, block)]
-    return mean, _totals(squares, x)[0] / count, centred
+    def of_block(part):
+        mean = rows[part].sum(axis=0) / (part.stop - part.start)                         # (W*C,)
+        centred = rows[part] - mean
+        return mean, _products(centred, centred)
+    blocks = _blocks(x)
+    means, squares = (xp.stack(rows).reshape(len(blocks), -1, x.shape[-1]) for rows in zip(*in_parallel(of_block, blocks)))
+    lengths = xp.asarray([part.stop - part.start for part in blocks], dtype=x.dtype)[:, None, None]
+    mean = _sum(lengths * means) / count
+    return mean, _sum(squares + lengths * (means - mean) ** 2) / count
 
 
-def _by_batch(x, centred, weight, bias, inverse, count):
-    """y = weight inverse centred + bias, with statistics that depend on x.   inverse (C,) is 1 / standard deviation.
+def _by_batch(x, mean, weight, bias, inverse, count):
+    """y = scale x + (bias - scale mean),   scale = weight inverse, with statistics that depend on x.
 
-    Mean and deviation carry dy back to every pixel:   dx = weight inverse (dy - mean(dy) - x_hat mean(dy x_hat))
+    inverse (C,) is 1 / standard deviation.  Mean and deviation carry dy back to every pixel:
+
+        dx = scale (dy - mean(dy) - x_hat mean(dy x_hat)),      x_hat = inverse (x - mean)
     """
-    xp, scale = array_library(x), weight * inverse
-    sums = _gradient_sums(lambda part: centred[part], inverse)
+    xp, rows, scale, mean_row = array_library(x), _rows(x), weight * inverse, _row(mean, x)
+    sums = _gradient_sums(lambda part: rows[part] - mean_row, inverse)
 
     def grad_x(dy):
         sum_dy, sum_dy_x_hat = sums(dy)
-        mean, slope, factor = (_row(v, dy) for v in (sum_dy / count, inverse * sum_dy_x_hat / count, scale))
-        rows = _rows(dy)
+        offset, slope, factor = (_row(v, dy) for v in (sum_dy / count, inverse * sum_dy_x_hat / count, scale))
+        dy_rows = _rows(dy)
 
         def block(part, dx):
-            xp.multiply(centred[part], slope, out=dx)
-            dx += mean
-            xp.subtract(rows[part], dx, out=dx)
+            xp.subtract(rows[part], mean_row, out=dx)
+            dx *= slope
+            dx += offset
+            xp.subtract(dy_rows[part], dx, out=dx)
             dx *= factor
         return _filled(block, dy)
-    return _linear(centred, scale, bias, x), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
+    return _linear(rows, scale, bias - scale * mean, x), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
 
 
 def _by_constants(x, weight, bias, mean, variance, eps):
