@@ -21,7 +21,7 @@ from .attack import l2_attack
 from .data import Batches, standard
 from .layers.dropout import Dropout
 from .layers.loss import cross_entropy
-from .optim import SGD, OneCycle, WeightAverage
+from .optim import SGD, Adam, AdamW, Cosine, OneCycle, StepDecay, WeightAverage
 from .tensor import Tensor, no_grad, raise_first_nonfinite
 
 
@@ -32,9 +32,12 @@ class Settings:
     epochs, batch     passes over the data; pictures a step
     lr, warmup        peak of the one-cycle schedule, and the share of steps that lead up to it
     momentum, weight_decay   of SGD with Nesterov's momentum
+    optimizer         "sgd", "adam" or "adamw": see OPTIMIZERS
+    schedule          of the learning rate, "onecycle", "cosine", "step" or "constant": see SCHEDULES
     label_smoothing   in [0, 1)
     average           decay of the running average of the weights, which is what is evaluated and kept; 0 for none
-    epsilon, attack_step     radius and step of the one-step L2 attack on every batch; epsilon 0 for plain training
+    epsilon, attack_step, attack_steps    radius, length and number of the steps of the L2 attack on every batch; epsilon 0
+                      for plain training
     seed              of the order, the augmentation and the attack
     """
     epochs: int = 10
@@ -43,11 +46,31 @@ class Settings:
     warmup: float = .25
     momentum: float = .9
     weight_decay: float = 5e-4
+    optimizer: str = "sgd"
+    schedule: str = "onecycle"
     label_smoothing: float = 0.
     average: float = .998
     epsilon: float = 0.
     attack_step: float = .6
+    attack_steps: int = 1
     seed: int = 0
+
+    def __post_init__(self):
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"Settings: {name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+
+
+OPTIMIZERS = {
+    "sgd": lambda s, parameters: SGD(parameters, s.lr, s.momentum, s.momentum > 0, s.weight_decay),
+    "adam": lambda s, parameters: Adam(parameters, s.lr, weight_decay=s.weight_decay),
+    "adamw": lambda s, parameters: AdamW(parameters, s.lr, weight_decay=s.weight_decay)}
+
+SCHEDULES = {                                    # of settings and the number of all steps: lr as a function of the step
+    "onecycle": lambda s, steps: OneCycle(s.lr, steps, s.warmup),
+    "cosine": lambda s, steps: Cosine(s.lr, steps, int(s.warmup * steps)),
+    "step": lambda s, steps: StepDecay(s.lr, max(1, steps // 3)),                # a tenth after each third of the run
+    "constant": lambda s, steps: lambda step: s.lr}
 
 
 class Training:
@@ -59,21 +82,22 @@ class Training:
     def __init__(self, model, data, settings, path=None, save_every=200):
         self.model, self.settings, self.path, self.save_every = model, settings, path, save_every
         self.batches = Batches(data, settings.batch, settings.seed, standard)
-        self.schedule = OneCycle(settings.lr, settings.epochs * len(self.batches), settings.warmup)
-        self.optimizer = SGD(model.parameters(), settings.lr, settings.momentum, settings.momentum > 0,
-                             settings.weight_decay)
+        self.schedule = SCHEDULES[settings.schedule](settings, settings.epochs * len(self.batches))
+        self.optimizer = OPTIMIZERS[settings.optimizer](settings, model.parameters())
         self.average = WeightAverage([Tensor(array, True) for array in model.state_dict().values()], settings.average)
         self.epoch = self.batch = 0
         self.history, self.sums = [], np.zeros(3)                # sums over this epoch: loss, hits, pictures
 
-    def run(self, test=None, quiet=False, watch=None):
+    def run(self, test=None, quiet=False, watch=None, after_epoch=None):
         """Train to the end; returns the list of one dict an epoch.  Ctrl-C saves a checkpoint before it stops.
 
-        watch   None, or a function of this Training, called after every step
+        watch, after_epoch   None, or a function of this Training, called after every step, or epoch
         """
         try:
             while self.epoch < self.settings.epochs:
                 self.run_epoch(test, quiet, watch)
+                if after_epoch:
+                    after_epoch(self)
         except KeyboardInterrupt:
             self.save()
             raise
@@ -99,7 +123,7 @@ class Training:
         settings, x = self.settings, pictures
         if settings.epsilon:
             rng = np.random.default_rng([settings.seed, self.epoch, self.batch, 1])
-            x = l2_attack(self.model, x, labels, settings.epsilon, settings.attack_step, 1, rng)
+            x = l2_attack(self.model, x, labels, settings.epsilon, settings.attack_step, settings.attack_steps, rng)
         logits = self.model(x)
         loss = cross_entropy(logits, labels, settings.label_smoothing)
         if not np.isfinite(loss.item()):

@@ -23,7 +23,7 @@ LAYERS = [
     ["layers"],
     ["attack", "data", "images", "optim", "weights"],
     ["models"],
-    ["training"],
+    ["training", "progress"],
     ["generate"],
     ["minicnn"],                                 # the package itself: what `import minicnn as mc` offers
     ["samples", "doctor"],
