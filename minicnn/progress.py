@@ -70,8 +70,8 @@ def _across(left, epoch, epochs):
 def statistics(model, x, labels):
     """What one batch does in each layer with weights, from the first to the last.
 
-    [{"layer": name, "kind": repr, "mean", "std", "zeros": of its output, "weight", "gradient": the L2 norms of its weight and
-    of the loss's gradient}, ...]
+    [{"layer": name, "kind": repr, "mean", "std", "zeros": of its output, "weight", "gradient": L2 norms}, ...], the gradient
+    being the loss's with respect to the weight.
 
     A layer whose output is the same for everything (std 0), mostly zeros, or whose gradient is a thousandth of its
     neighbours', does not learn.  The model itself stays as it is: a copy is asked, in training mode.
