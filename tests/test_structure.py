@@ -24,6 +24,7 @@ LAYERS = [
     ["attack", "data", "images", "optim", "weights"],
     ["models"],
     ["training"],
+    ["evaluation"],
     ["generate"],
     ["minicnn"],                                 # the package itself: what `import minicnn as mc` offers
     ["samples", "doctor"],
