@@ -124,7 +124,7 @@ def _require_matching(probabilities, labels):
 
 # ---- Pictures of them ----------------------------------------------------------------------------------------------
 
-RIGHT, WRONG = (38, 102, 168), (200, 76, 32)     # blue and orange: they differ for the colour-blind too
+RIGHT, WRONG, LINE = (38, 102, 168), (200, 76, 32), (225, 225, 222)     # blue and orange: the colour-blind see them too
 MOST_NUMBERED = 25                               # classes; of more, numbers would make a poster
 LONGEST_NAME = 24                                # letters of a class name
 
@@ -134,7 +134,11 @@ def confusion_picture(confusion, class_names, title=None):
 
     A cell is the darker the larger its share of the row (as the square root, or rare mistakes would not be seen).  Up to
     25 classes the share is written in, in per cent; a cell without pictures stays empty.
+    Raises ValueError when the matrix is not (classes, classes) for these class names.
     """
+    if confusion.shape != (len(class_names), len(class_names)):
+        raise ValueError(f"confusion_picture: {len(class_names)} class names need a square matrix of that size, "
+                         f"not {confusion.shape}")
     numbered = len(class_names) <= MOST_NUMBERED
     side, font = (44, ImageFont.load_default(14)) if numbered else (12, ImageFont.load_default(10))
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
@@ -152,18 +156,18 @@ def confusion_picture(confusion, class_names, title=None):
 
 
 def _shades(shares, side):
-    """(classes, classes) in 0..1  ->  uint8 (classes * side, classes * side, 3): squares with a line of paper between."""
+    """(classes, classes) in 0..1  ->  uint8 (classes * side, classes * side, 3): squares with a thin line after each."""
     ink = np.where(np.eye(len(shares), dtype=bool)[..., None], RIGHT, WRONG)        # (classes, classes, 3)
     colours = PAPER + np.sqrt(shares)[..., None] * (ink - PAPER)
     shades = colours.round().astype(np.uint8).repeat(side, axis=0).repeat(side, axis=1)
-    shades[side - 1::side] = shades[:, side - 1::side] = (225, 225, 222)
+    shades[side - 1::side] = shades[:, side - 1::side] = LINE
     return shades
 
 
 def _write_shares(draw, shares, side, font):
     for i, j in np.argwhere(shares > 0):
         text = f"{100 * shares[i, j]:.0f}" if shares[i, j] > .005 else "<1"
-        colour = PAPER if shares[i, j] > .25 else INK
+        colour = PAPER if shares[i, j] > .7 else INK             # the one of more contrast
         draw.text(((j + .5) * side, (i + .5) * side), text, colour, font, anchor="mm")
 
 

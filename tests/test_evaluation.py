@@ -164,6 +164,11 @@ def test_the_confusion_picture_shows_each_share_as_a_shade_and_a_number():
     assert shade(cell(picture, 10, 3, 0)) == evaluation.PAPER
 
 
+def test_a_matrix_of_another_size_than_the_names_is_refused():
+    with pytest.raises(ValueError, match=r"2 class names .* not \(3, 3\)"):
+        confusion_picture(np.eye(3, dtype=int), ["cat", "dog"])
+
+
 def test_many_classes_get_small_cells_without_numbers():
     picture = confusion_picture(np.eye(100, dtype=int) * 5, [f"class {k}" for k in range(100)])
     assert 1200 < picture.shape[1] < 1400 and 1200 < picture.shape[0] < 1450

@@ -21,9 +21,10 @@ MOST_MISTAKES = 24                               # on the sheet
 def add_evaluate(commands):
     parser = add_command(
         commands, "evaluate", run_evaluate, "how often a network is right, plainly and under attack",
-        "The share of the test pictures that a network recognises, class by class; how sure it is, and how far that is\n"
-        "from how often it is right (ECE, the expected calibration error).  With --attack also when each picture is\n"
-        "changed a little, within a ball around it, so that the network errs; the two pictures then show that.",
+        "The share of the test pictures that a network recognises, class by class; how sure it is on average, and how\n"
+        "far that lies from how often it is right (ECE, the expected calibration error).  With --attack also when each\n"
+        "picture is changed a little, within a ball around it, so that the network errs: then --confusion and --mistakes\n"
+        "show the answers to the attacked pictures.",
         ["minicnn evaluate --data cifar10", "minicnn evaluate --data cifar10 --attack linf --epsilon 4/255",
          "minicnn evaluate --data cifar10 --confusion confusion.png --mistakes mistakes.png",
          "minicnn evaluate --data cifar10 --model my.safetensors --limit 1000 --json figures.json"])
@@ -141,7 +142,9 @@ def _write_mistakes(said, test, args, settings):
         print(f"{args.mistakes} is not written: there is no mistake to show")
         return
     chosen = mistakes[:MOST_MISTAKES]
-    title = f"{settings['model']}: the {len(chosen)} surest of {len(mistakes):,} mistakes{_under_attack(args)}"
+    which = f"the {len(chosen)} surest of {len(mistakes):,} mistakes" if len(chosen) < len(mistakes) else \
+        "every mistake, the surest first"
+    title = f"{settings['model']}: {which}{_under_attack(args)}"
     sheet = evaluation.mistakes_sheet(seen, test.labels, probabilities, test.class_names, chosen, title)
     images.write_image(sheet, args.mistakes, {"command": _command(args, "mistakes"), **settings})
     print(f"wrote {args.mistakes}")
