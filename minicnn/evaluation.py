@@ -167,7 +167,7 @@ def _shades(shares, side):
 def _write_shares(draw, shares, side, font):
     for i, j in np.argwhere(shares > 0):
         text = f"{100 * shares[i, j]:.0f}" if shares[i, j] > .005 else "<1"
-        colour = PAPER if shares[i, j] > .7 else INK             # the one of more contrast
+        colour = PAPER if shares[i, j] > (.5 if i == j else .7) else INK        # on a dark cell; blue is the darker ink
         draw.text(((j + .5) * side, (i + .5) * side), text, colour, font, anchor="mm")
 
 
