@@ -5,11 +5,11 @@
     pictures = mc.generate.invert(model, "cat", count=8, seed=0)
     mc.write_image(mc.contact_sheet(pictures, scale=4), "cats.png")
 """
-from . import data, generate, images, models
+from . import data, evaluation, generate, images, models
 from .arithmetic import (abs, add, argmax, argmin, clip, concatenate, divide, exp, getitem, log, matmul, max, maximum,
                          mean, min, minimum, multiply, negative, pad, power, reshape, sqrt, stack, subtract, sum,
                          transpose, where)
-from .attack import l2_attack
+from .attack import l2_attack, linf_attack
 from .backend import array_library, gpu_status
 from .gradcheck import GradientError, gradcheck
 from .images import contact_sheet, read_image, read_settings, resize, square, write_animation, write_image

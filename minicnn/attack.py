@@ -19,11 +19,30 @@ def l2_attack(model, x, labels, epsilon=.5, step=.1, steps=10, rng=None):
     The network is used in evaluation mode and its weights get no gradients.
     """
     start = x + _random_in_ball(x, epsilon, rng) if rng is not None else x
-    attacked = _project(start, x, epsilon)
+    return _ascend(model, start, labels, steps, change=lambda gradient: step * unit(gradient),
+                   project=lambda pictures: _project(pictures, x, epsilon))
+
+
+def linf_attack(model, x, labels, epsilon=8 / 255, step=2 / 255, steps=10, rng=None):
+    """The same within an L-infinity ball: no value moves by more than `epsilon` (Madry et al. 2018, section 2.1).
+
+    Each step goes along the sign of the gradient, the steepest direction where every pixel may move equally far.
+    epsilon, step  in the units of the values, 0..1: 8 / 255 is eight of the 256 levels of a picture in bytes
+    Everything else is as in `l2_attack`.
+    """
+    xp, (low, high) = array_library(x), _bounds(x, epsilon)
+    start = x + _random_in_cube(x, epsilon, rng) if rng is not None else x
+    return _ascend(model, start, labels, steps, change=lambda gradient: step * xp.sign(gradient),
+                   project=lambda pictures: xp.clip(pictures, low, high))
+
+
+def _ascend(model, start, labels, steps, change, project):
+    """Gradient ascent on the cross-entropy.   change: gradient -> what is added;  project: pictures -> allowed ones"""
+    attacked = project(start)
     with model.frozen():
         for _ in range(steps):
             gradient = input_gradient(model, attacked, labels)
-            attacked = _project(attacked + step * unit(gradient), x, epsilon)
+            attacked = project(attacked + change(gradient))
     return attacked
 
 
@@ -59,3 +78,18 @@ def _random_in_ball(x, radius, rng):
     direction = rng.standard_normal(x.shape, dtype=np.float32)
     length = radius * rng.random((len(x), 1, 1, 1)) ** (1 / d)
     return unit(xp.asarray(direction)) * xp.asarray(length.astype(np.float32))
+
+
+def _bounds(x, epsilon):
+    """The least and the greatest value each pixel may take: at most `epsilon` from that of x, and in 0..1.
+
+    x + epsilon may be rounded up, out of the ball, by half the distance to the next float: hence one float back.
+    """
+    xp = array_library(x)
+    low, high = xp.nextafter(x - epsilon, x), xp.nextafter(x + epsilon, x)
+    return xp.maximum(low, 0), xp.minimum(high, 1)
+
+
+def _random_in_cube(x, radius, rng):
+    """Uniform in the L-infinity ball: every value on its own."""
+    return array_library(x).asarray(rng.uniform(-radius, radius, x.shape).astype(np.float32))

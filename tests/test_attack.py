@@ -1,10 +1,10 @@
-"""The L2 attack: where it may go, what it reaches, and what it leaves alone."""
+"""The attacks: where they may go, what they reach, and what they leave alone."""
 import numpy as np
 import pytest
 
 import minicnn as mc
 from minicnn import attack as room
-from minicnn.attack import input_gradient, l2_attack, project_to_ball, unit
+from minicnn.attack import input_gradient, l2_attack, linf_attack, project_to_ball, unit
 from minicnn.layers.loss import cross_entropy
 from minicnn.models import small
 
@@ -42,6 +42,105 @@ def test_stays_in_the_ball_and_in_range(model, pictures, epsilon, step, steps, s
     assert attacked.min() >= 0 and attacked.max() <= 1
 
 
+@pytest.mark.parametrize("epsilon, step, steps", [(.5, .1, 10), (.5, .6, 1), (2., 5., 3)])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_the_l2_attack_is_its_formula_to_the_last_bit(model, pictures, epsilon, step, steps, seed):
+    """Written out as one loop, with nothing shared: the results of trained networks and of tables hang on these bits."""
+    x, labels = pictures
+
+    def project(y):
+        difference = y - x
+        length = np.sqrt((difference * difference).sum(axis=(1, 2, 3), keepdims=True))
+        return np.clip(x + difference * np.minimum(1, epsilon / (length + 1e-12)), 0, 1)
+    y = x
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        way = rng.standard_normal(x.shape, dtype=np.float32)
+        length = (epsilon * rng.random((8, 1, 1, 1)) ** (1 / 192)).astype(np.float32)
+        y = x + way / (np.sqrt((way * way).sum(axis=(1, 2, 3), keepdims=True)) + 1e-12) * length
+    y = project(y)
+    for _ in range(steps):
+        pixels = mc.tensor(y, requires_grad=True)
+        with model.frozen():
+            cross_entropy(model(pixels), labels).backward()
+        gradient = pixels.grad
+        norm = np.sqrt((gradient * gradient).sum(axis=(1, 2, 3), keepdims=True))
+        y = project(y + step * (gradient / (norm + 1e-12)))
+    attacked = l2_attack(model, x, labels, epsilon, step, steps, None if seed is None else np.random.default_rng(seed))
+    assert np.array_equal(attacked, y) and not np.array_equal(attacked, x)
+
+
+@pytest.mark.parametrize("epsilon, step, steps", [(8 / 255, 2 / 255, 10), (.1, .3, 1), (1e-9, .1, 2), (0., .1, 2),
+                                                  (2., 5., 3)])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_linf_stays_in_the_cube_and_in_range_exactly(model, pictures, epsilon, step, steps, seed):
+    x, labels = pictures
+    rng = None if seed is None else np.random.default_rng(seed)
+    attacked = linf_attack(model, x, labels, epsilon, step, steps, rng)
+    assert attacked.shape == x.shape and attacked.dtype == np.float32
+    assert np.abs(attacked.astype(np.float64) - x).max() <= np.float64(np.float32(epsilon))       # no tolerance
+    assert attacked.min() >= 0 and attacked.max() <= 1
+
+
+def test_linf_uses_the_cube_up_to_its_corners(model, pictures):
+    """A step of the whole radius ends beside epsilon or where the range ends, on the side that the gradient points to."""
+    x, labels = pictures
+    attacked = linf_attack(model, x, labels, .1, .1, 1)
+    with model.frozen():
+        sign = np.sign(input_gradient(model, x, labels))
+    assert (sign != 0).mean() > .9
+    np.testing.assert_allclose(attacked, np.clip(x + np.float32(.1) * sign, 0, 1), atol=1e-6)
+
+
+def test_linf_of_two_pixels_by_hand():
+    """The logits are the pixels: the attack on class 0 darkens the first and brightens the second, step by step."""
+    class Pixels(mc.Module):
+        def forward(self, x):
+            return x.reshape(-1, 2)                              # (N, classes)
+    x = np.array([[.5, .9], [.05, .5]], np.float32).reshape(2, 1, 1, 2)
+    for steps, expected in [(1, [[.4, 1.], [0., .6]]), (2, [[.3, 1.], [0., .7]]), (3, [[.25, 1.], [0., .75]])]:
+        attacked = linf_attack(Pixels(), x, np.array([0, 0]), .25, .1, steps)
+        np.testing.assert_allclose(attacked.reshape(2, 2), expected, atol=1e-6)
+
+
+def test_linf_raises_the_loss_more_than_random_signs_as_large(model, pictures):
+    x, labels = pictures
+    noise = np.clip(x + 8 / 255 * np.random.default_rng(0).choice(np.float32([-1, 1]), x.shape), 0, 1)
+    clean, attacked = loss(model, x, labels), loss(model, linf_attack(model, x, labels), labels)
+    assert attacked > clean and attacked - clean > 3 * abs(loss(model, noise, labels) - clean)
+
+
+def test_linf_of_the_same_length_hurts_more_than_l2(model, pictures):
+    """The cube reaches beyond the ball of its radius: the same number allows far more."""
+    x, labels = pictures
+    linf, l2 = (loss(model, attack(model, x, labels, .2, .05), labels) for attack in (linf_attack, l2_attack))
+    assert linf > l2
+
+
+def test_the_random_start_of_linf_is_uniform_in_the_cube():
+    x = np.zeros((5000, 1, 1, 3), np.float32)
+    start = np.sort(room._random_in_cube(x, 2., np.random.default_rng(0)).ravel())
+    assert start.dtype == np.float32
+    assert np.abs((start + 2) / 4 - (np.arange(15000) + .5) / 15000).max() < 1.63 / np.sqrt(15000)
+
+
+@pytest.mark.parametrize("attack", [l2_attack, linf_attack])
+def test_an_attack_lowers_the_accuracy_of_a_trained_network(attack):
+    """Two classes, dark and bright with noise, that a tiny network learns to tell apart."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(64) % 2
+    images = np.clip(110 + 30 * labels[:, None, None, None] + rng.normal(0, 25, (64, 8, 8, 3)), 0, 255).astype(np.uint8)
+    data, model = mc.data.Dataset(images, labels, ["dark", "bright"]), small(["dark", "bright"], ((4,), (6,)), rng=0)
+    optimizer = mc.Adam(model.parameters(), .02)
+    for _ in range(40):
+        optimizer.zero_grad()
+        cross_entropy(model(data.images_float()), labels).backward()
+        optimizer.step()
+    assert mc.accuracy(model, data) > .9
+    radius = {l2_attack: {"epsilon": 2., "step": .5}, linf_attack: {"epsilon": .15, "step": .03}}[attack]
+    assert mc.accuracy(model, data, lambda *given: attack(*given, **radius)) < .5
+
+
 def test_raises_the_loss_more_than_a_random_change_as_large(model, pictures):
     x, labels = pictures
     attacked = l2_attack(model, x, labels)
@@ -77,12 +176,13 @@ def test_the_random_start_is_uniform_in_the_ball():
     np.testing.assert_allclose(start.var(axis=0), radius ** 2 / 5, rtol=.05)
 
 
-def test_the_start_is_used_and_seeded(model, pictures):
+@pytest.mark.parametrize("attack", [l2_attack, linf_attack])
+def test_the_start_is_used_and_seeded(model, pictures, attack):
     x, labels = pictures
-    plain, one, again, two = (l2_attack(model, x, labels, rng=None if s is None else np.random.default_rng(s))
+    plain, one, again, two = (attack(model, x, labels, rng=None if s is None else np.random.default_rng(s))
                               for s in (None, 1, 1, 2))
     assert np.array_equal(one, again) and not np.array_equal(one, two) and not np.array_equal(one, plain)
-    assert np.array_equal(l2_attack(model, x, labels, steps=0), x)
+    assert np.array_equal(attack(model, x, labels, steps=0), x)
 
 
 def test_no_weight_gradient_is_computed(pictures):
@@ -114,7 +214,8 @@ def test_no_weight_gradient_is_computed(pictures):
     assert called == ["x"] * 3 + ["weight"]
 
 
-def test_modes_weights_and_pictures_are_as_before(model, pictures):
+@pytest.mark.parametrize("attack", [l2_attack, linf_attack])
+def test_modes_weights_and_pictures_are_as_before(model, pictures, attack):
     x, labels = pictures
     model.train()
     model.features[2].eval()                                     # a mixed state must come back as it was
@@ -122,17 +223,18 @@ def test_modes_weights_and_pictures_are_as_before(model, pictures):
     modes = [module.training for _, module in model.named_modules()]
     wishes = [parameter.requires_grad for parameter in model.parameters()]
     state, before = {name: array.copy() for name, array in model.state_dict().items()}, x.copy()
-    l2_attack(model, x, labels, rng=np.random.default_rng(0))
+    attack(model, x, labels, rng=np.random.default_rng(0))
     assert [module.training for _, module in model.named_modules()] == modes
     assert [parameter.requires_grad for parameter in model.parameters()] == wishes
     assert all(np.array_equal(array, state[name]) for name, array in model.state_dict().items())   # statistics too
     assert np.array_equal(x, before)
 
 
-def test_modes_come_back_after_an_error(model, pictures):
+@pytest.mark.parametrize("attack", [l2_attack, linf_attack])
+def test_modes_come_back_after_an_error(model, pictures, attack):
     x, labels = pictures
     with pytest.raises(ValueError):
-        l2_attack(model, x, labels[:3])
+        attack(model, x, labels[:3])
     assert model.training and all(parameter.requires_grad for parameter in model.parameters())
 
 

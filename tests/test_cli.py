@@ -109,7 +109,10 @@ def test_no_command_shows_help_and_is_an_error(run):
     ("invert cat --steps x", "'x' is not a whole number"), ("train", "-o/--output"),
     ("train -o a.safetensors --lr nan", "'nan' is not a number"),
     ("train -o a.safetensors --widths 3,x", "24,32/64,64"),
-    ("train -o a.safetensors --widths 3,0", "24,32/64,64"), ("evaluate --attack linf", "linf"),
+    ("train -o a.safetensors --widths 3,0", "24,32/64,64"), ("evaluate --attack l1", "l1"),
+    ("evaluate --attack linf --epsilon 8/0", "'8/0' is not a number"), ("evaluate --epsilon 8/", "'8/'"),
+    ("evaluate --attack l2 --step x/2", "'x/2' is not a number"), ("evaluate --steps 3", "--attack"),
+    ("evaluate --confusion a.png --mistakes ./a.png", "same file"),
     ("summary --model a --network small", "not allowed with")])
 def test_wrong_usage_is_exit_code_2(run, words, said):
     code, out, err = run(words)
@@ -429,7 +432,8 @@ def test_train_evaluate_and_use(run, cifar, tmp_path):
     expected = mc.accuracy(model, test, lambda m, x, labels: mc.l2_attack(m, x, labels, .4, .2, 3))
     code, out, _ = run("evaluate --model net.safetensors --attack l2 --epsilon .4 --step .2 --steps 3 --data", cifar)
     rows = {line.split()[0]: line.split()[1:4] for line in out.splitlines()[2:]}
-    assert code == 0 and list(rows) == [*CLASS_NAMES, "all"] and all(row[0] == "4" for row in list(rows.values())[:10])
+    assert code == 0 and list(rows) == [*CLASS_NAMES, "all", "mean", "ECE"]
+    assert all(row[0] == "4" for row in list(rows.values())[:10])
     assert rows["all"] == ["40", f"{mc.accuracy(model, test):.2%}", f"{expected:.2%}"]
     hits = mc.predict(model, test.images_float()).argmax(axis=1) == test.labels
     assert [row[1] for row in list(rows.values())[:10]] == [f"{hits[test.labels == k].mean():.2%}" for k in range(10)]
@@ -499,6 +503,81 @@ def test_too_few_pictures_are_refused_before_the_training(run, cifar):
     code, out, err = run("train --limit 12 -o net.safetensors --data", cifar)
     assert code == 1 and not out
     assert_one_line(err, "of the 12 pictures", "--limit")
+
+
+def test_evaluate_writes_pictures_and_figures_that_agree_with_what_it_prints(run, net, cifar):
+    words = f"evaluate --model {net} --attack linf --epsilon 16/255 --step 4/255 --steps 2 --limit 30"
+    code, out, err = run(f"{words} --confusion c.png --mistakes m.png --json f.json --data", cifar)
+    assert code == 0 and not err
+    assert out.startswith("attack: L-infinity, radius 16/255, 2 steps of 4/255\n")
+    assert out.splitlines()[-3:] == ["wrote c.png", "wrote m.png", "wrote f.json"]
+    found, test = json.loads(Path("f.json").read_text()), load_cifar10(cifar, "test", 30)
+    assert found["pictures"] == 30 and found["class_names"] == CLASS_NAMES and found["weights"] == weights.hash_of(net)
+    assert found["attack"] == {"norm": "linf", "epsilon": 16 / 255, "step": 4 / 255, "steps": 2}
+    model = mc.models.load(net)
+    assert found["plain"]["accuracy"] == mc.accuracy(model, test)
+    assert found["attacked"]["accuracy"] == mc.accuracy(model, test, lambda m, x, labels: mc.linf_attack(
+        m, x, labels, 16 / 255, 4 / 255, 2))
+    for column in (found["plain"], found["attacked"]):
+        np.testing.assert_array_equal(np.sum(column["confusion"], axis=1), np.bincount(test.labels, minlength=10))
+        assert f"{column['expected_calibration_error']:.2%}" in out.partition("\nECE")[2]
+        assert f"{column['mean_confidence']:.2%}" in out.partition("\nmean confidence")[2]
+    for name, option in [("c", "confusion"), ("m", "mistakes")]:
+        settings = json.loads(run(f"show-settings {name}.png")[1])
+        assert settings["weights"] == weights.hash_of(net) and settings["model"] == Path(net).name
+        assert settings["command"].startswith("minicnn evaluate --data DIR --model tiny.safetensors --limit 30 --attack ")
+        assert settings["command"].endswith(f"--steps 2 --{option} {name}.png") and cifar not in str(settings)
+        first = Path(f"{name}.png").read_bytes()
+        again = shlex.split(settings["command"])[1:]
+        again[again.index("DIR")], again[again.index("tiny.safetensors")] = cifar, net
+        assert run(shlex.join(again))[0] == 0 and Path(f"{name}.png").read_bytes() == first
+
+
+def test_evaluate_shows_the_mistakes_of_the_network_and_the_matrix_of_the_data(run, net, cifar):
+    """Without an attack the sheet's first picture is the surest mistake itself, four times enlarged."""
+    assert run(f"evaluate --model {net} --mistakes m.png --confusion c.png --data", cifar)[0] == 0
+    test, model = load_cifar10(cifar, "test"), mc.models.load(net)
+    said = mc.evaluation.evaluate(model, test)
+    worst = mc.evaluation.surest_mistakes(said.probabilities, test.labels)
+    sheet = np.asarray(Image.open("m.png"))
+    enlarged = mc.resize(test.images[worst[0]], 128, "bicubic")
+    top = next(y for y in range(sheet.shape[0]) if np.abs(sheet[y:y + 128, 16:144] / 255 - enlarged).max() < .3)
+    np.testing.assert_allclose(sheet[top:top + 128, 16:144] / 255, np.clip(enlarged, 0, 1), atol=.6 / 255)
+    picture = mc.evaluation.confusion_picture(mc.evaluation.confusion_matrix(said.probabilities, test.labels), CLASS_NAMES)
+    drawn = np.asarray(Image.open("c.png"))
+    assert np.array_equal(drawn[-440:, -440:], picture[-440:, -440:])            # the same, below the title
+
+
+def test_evaluate_without_an_attack_has_one_column_and_null_for_a_class_without_pictures(run, net, cifar):
+    code, out, _ = run(f"evaluate --model {net} --limit 3 --json f.json --data", cifar)
+    found = json.loads(Path("f.json").read_text())
+    assert code == 0 and "attacked" not in out and found["attack"] is None and "attacked" not in found
+    labels = load_cifar10(cifar, "test", 3).labels
+    assert [share is None for share in found["plain"]["class_accuracy"]] == [k not in labels for k in range(10)]
+    assert len(re.findall(r" 0         -$", out, re.M)) == 10 - len(set(labels))
+
+
+def test_evaluate_takes_the_defaults_of_each_norm(run, net, cifar):
+    for norm, said in [("l2", "attack: L2, radius 0.5, 10 steps of 0.1\n"),
+                       ("linf", "attack: L-infinity, radius 8/255, 10 steps of 2/255\n")]:
+        assert run(f"evaluate --model {net} --limit 2 --attack {norm} --data", cifar)[1].startswith(said)
+    out = run(f"evaluate --model {net} --limit 2 --attack l2 --epsilon 0 --data", cifar)[1]
+    assert out.startswith("attack: L2, radius 0, 10 steps")
+
+
+def test_evaluate_without_a_mistake_says_so(run, net, cifar, monkeypatch):
+    monkeypatch.setattr("minicnn.evaluation.surest_mistakes", lambda *_: np.zeros(0, int))
+    code, out, _ = run(f"evaluate --model {net} --limit 3 --mistakes m.png --data", cifar)
+    assert code == 0 and out.endswith("m.png is not written: there is no mistake to show\n") and not Path("m.png").exists()
+
+
+@pytest.mark.parametrize("words, parts", [
+    ("--confusion none/c.png", ["none/c.png", "no folder none"]), ("--mistakes m.bmp", ["m.bmp", ".png"]),
+    ("--json f.txt", ["f.txt", ".json"]), ("--json . ", ["must end in .json"])])
+def test_evaluate_refuses_places_before_the_work(run, words, parts):
+    code, out, err = run(f"evaluate {words} --data nix --model nix")
+    assert code == 1 and not out
+    assert_one_line(err, *parts)
 
 
 def test_a_network_of_other_classes_is_not_evaluated(run, cifar, tmp_path):

@@ -23,7 +23,8 @@ LAYERS = [
     ["layers"],
     ["attack", "data", "images", "optim", "weights"],
     ["models"],
-    ["training", "progress"],
+    ["training"],
+    ["evaluation", "progress"],
     ["generate"],
     ["minicnn"],                                 # the package itself: what `import minicnn as mc` offers
     ["samples", "doctor"],

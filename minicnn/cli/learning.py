@@ -1,7 +1,6 @@
-"""Commands about learning: train, evaluate."""
+"""The command about learning: train."""
 import argparse
 import dataclasses
-import functools
 import shlex
 import sys
 import time
@@ -11,16 +10,13 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import models, parallel, weights
-from ..attack import l2_attack
 from ..data import load_cifar10
-from ..training import Settings, Training, accuracy, recognised
-from .common import add_command, add_data, add_model, amount, bar, load_model, natural, positive, require_writable
+from ..training import Settings, Training, accuracy
+from .common import add_command, add_data, amount, load_model, natural, positive, require_writable
 
 FIRST_STEPS = 10                                 # are timed for the estimate
 DEFAULTS = Settings()
 
-
-# ---- train ---------------------------------------------------------------------------------------------------------
 
 def add_train(commands):
     parser = add_command(
@@ -194,47 +190,3 @@ def _command(args):
                  "attack_step", "seed"):
         words += [f"--{name.replace('_', '-')}", f"{getattr(args, name):g}"]
     return shlex.join([*words, "-o", Path(args.output).name])
-
-
-# ---- evaluate ------------------------------------------------------------------------------------------------------
-
-def add_evaluate(commands):
-    parser = add_command(
-        commands, "evaluate", run_evaluate, "how often a network is right, plainly and under attack",
-        "The share of CIFAR-10's test pictures that a network recognises, class by class; with --attack l2 also when\n"
-        "each picture is changed a little, within a ball around it, so that the network errs.",
-        ["minicnn evaluate --data cifar10", "minicnn evaluate --data cifar10 --attack l2 --epsilon .5",
-         "minicnn evaluate --data cifar10 --model my.safetensors --limit 1000"])
-    add_data(parser)
-    add_model(parser)
-    parser.add_argument("--attack", choices=["l2"], help="attack the pictures too")
-    parser.add_argument("--epsilon", type=amount, default=.5, metavar="R",
-                        help="radius of the ball: L2 norm, pixels 0..1 (.5)")
-    parser.add_argument("--step", type=amount, default=.1, metavar="R", help="length of a step (.1)")
-    parser.add_argument("--steps", type=positive, default=10, metavar="N", help="steps of the attack (10)")
-
-
-def run_evaluate(args):
-    model, _ = load_model(args.model)
-    test = load_cifar10(args.data, "test", args.limit)
-    if model.class_names != test.class_names:
-        raise ValueError(f"network {args.model} knows {', '.join(model.class_names)}, but the pictures show "
-                         f"{', '.join(test.class_names)}: it was trained on other data")
-    columns = {"plain": recognised(model, test, progress="plain")}
-    if args.attack:
-        attack = functools.partial(l2_attack, epsilon=args.epsilon, step=args.step, steps=args.steps)
-        columns["attacked"] = recognised(model, test, attack, progress="attacked")
-        print(f"attack: L2, radius {args.epsilon:g}, {args.steps} steps of {args.step:g}")
-    print(_table(test, columns))
-    return 0
-
-
-def _table(test, columns):
-    """A line a class, then one for all: the share of each column, and a bar for the first."""
-    groups = [(name, test.labels == k) for k, name in enumerate(test.class_names)]
-    lines = [f"{'':<12} {'pictures':>8}  " + "  ".join(f"{title:>8}" for title in columns)]
-    for name, members in [*groups, ("all", np.ones(len(test), bool))]:
-        shares = [hits[members].mean() if members.any() else np.nan for hits in columns.values()]
-        cells = "  ".join("       -" if np.isnan(share) else f"{share:8.2%}" for share in shares)
-        lines.append(f"{name:<12} {members.sum():>8,}  {cells}  {bar(np.nan_to_num(shares[-1]))}".rstrip())
-    return "\n".join(lines)
