@@ -16,12 +16,13 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from . import weights
+from . import collective, weights
 from .attack import l2_attack
 from .data import Batches, standard
 from .layers.dropout import Dropout
 from .layers.loss import cross_entropy
 from .optim import SGD, Adam, AdamW, Cosine, OneCycle, StepDecay, WeightAverage
+from .parallel import slices
 from .tensor import Tensor, no_grad, raise_first_nonfinite
 
 
@@ -107,10 +108,11 @@ class Training:
         """The rest of the current epoch, then its line."""
         started, self.model = time.perf_counter(), self.model.train()
         bar = tqdm(self.batches.epoch(self.epoch, self.batch), initial=self.batch, total=len(self.batches), leave=False,
-                   desc=f"epoch {self.epoch + 1}/{self.settings.epochs}", disable=quiet or None)
+                   desc=f"epoch {self.epoch + 1}/{self.settings.epochs}", disable=quiet or collective.rank() > 0 or None)
         for x, labels in bar:
+            ours = slices(len(labels), collective.processes())[collective.rank()]
             with finished_first():
-                self.step(x, labels)
+                self.step(x[ours], labels[ours])
             bar.set_postfix(loss=f"{self.sums[0] / self.sums[2]:.3f}")
             if watch:
                 watch(self)
@@ -129,13 +131,23 @@ class Training:
         if not np.isfinite(loss.item()):
             self._explain_nonfinite(pictures, x, labels)
         self.optimizer.zero_grad()
-        loss.backward()
+        self._backward(loss, len(labels))
         self.optimizer.lr = self.schedule(self.epoch * len(self.batches) + self.batch)
         self.optimizer.step()
         self.average.update()
         self.batch += 1
         hits = (logits.argmax(axis=1) == labels).sum()
         self.sums += loss.item() * len(labels), float(hits), len(labels)
+
+    def _backward(self, loss, pictures):
+        """The gradients of the mean loss over the whole batch, of which this process saw so many pictures."""
+        if collective.processes() == 1:
+            loss.backward()
+            return
+        (loss * (pictures / float(collective.total(np.array(float(pictures)))))).backward()
+        learned = [parameter for parameter in self.optimizer.parameters if parameter.grad is not None]
+        for parameter, gradient in zip(learned, collective.total_of_all([parameter.grad for parameter in learned])):
+            parameter.grad = gradient
 
     def _explain_nonfinite(self, pictures, attacked, labels):
         """Looks at the clean pictures first: once the network makes NaN of those, attacked ones are NaN themselves."""
@@ -146,15 +158,16 @@ class Training:
                                      f"start anew with a lower learning rate than {self.settings.lr}") from None
 
     def _close_epoch(self, test, seconds, quiet):
-        loss, hits = self.sums[:2] / self.sums[2]
+        sums = collective.total(self.sums)
+        loss, hits = sums[:2] / sums[2]
         row = {"epoch": self.epoch + 1, "loss": loss, "train": hits, "seconds": seconds}
-        if test is not None:
+        if test is not None and collective.rank() == 0:
             row["test"] = accuracy(self.averaged_model(), test)
         with finished_first():
             self.history.append(row)
             self.epoch, self.batch, self.sums = self.epoch + 1, 0, np.zeros(3)
         self.save()
-        if not quiet:
+        if not quiet and collective.rank() == 0:
             print(_line(row, self.settings.epochs), flush=True)
 
     def averaged_model(self):
@@ -165,7 +178,7 @@ class Training:
 
     def save(self):
         """Write the checkpoint, whole or not at all."""
-        if self.path is None:
+        if self.path is None or collective.rank() > 0:
             return
         parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "average": self.average.state_dict()}

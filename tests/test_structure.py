@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room (a file, or a folder with all that is in it) imports only from rooms on lines above its own.
 LAYERS = [
-    ["backend", "files", "hold", "parallel"],
+    ["backend", "collective", "files", "hold", "parallel"],
     ["tensor"],
     ["arithmetic", "gradcheck"],
     ["layers"],
@@ -34,7 +34,7 @@ LAYERS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 LONGEST_FUNCTION, LONGEST_LINE = 30, 125
-THIRD_PARTY = {"numpy", "PIL", "safetensors", "threadpoolctl", "tqdm"}
+THIRD_PARTY = {"numpy", "PIL", "mpi4py", "safetensors", "threadpoolctl", "tqdm"}
 
 
 # ---- imports run one way -------------------------------------------------------------------------------------------

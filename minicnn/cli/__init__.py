@@ -15,7 +15,7 @@ import sys
 import textwrap
 import traceback
 
-from .. import __version__, parallel
+from .. import __version__, collective, parallel
 from . import evaluating, inspecting, learning, pictures
 from .common import complain
 
@@ -39,7 +39,9 @@ def main(argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())   # or Python complains when it ends
         return 1
     except Exception as error:
-        return _told(error, debug="--debug" in argv)
+        code = _told(error, debug="--debug" in argv)
+        collective.abort(code)
+        return code
 
 
 def _run(argv):

@@ -8,7 +8,10 @@ pixels, `layer_norm` each pixel over its channels, `group_norm` each image over 
 """
 import math
 
+import numpy as np
+
 from ..backend import array_library, is_gpu_array
+from ..collective import total, total_of_all
 from ..parallel import in_parallel, slices
 from ..tensor import Tensor, differentiable, once
 from . import init
@@ -25,7 +28,8 @@ def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=Tr
 
     In training mean and (biased) variance are those of the batch, so dx sees through them; the arrays running_mean and
     running_var, where given, move towards them in place: running += momentum (batch - running), with the unbiased
-    variance, as in PyTorch.  Otherwise the running statistics are constants.
+    variance, as in PyTorch.  Otherwise the running statistics are constants.  Where several processes learn together (see
+    collective.py) the batch is that of all of them.
 
     Source: Ioffe and Szegedy 2015, Batch Normalization, algorithm 1 and the gradients of section 3.
     Raises ValueError for wrong shapes, one value per channel in training, or no running statistics in evaluation.
@@ -33,7 +37,7 @@ def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=Tr
     _check_channels("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not training:
         return _by_constants(x, weight, bias, running_mean, running_var, eps)
-    count = x.size // x.shape[-1]
+    count = int(total(np.array(x.size // x.shape[-1])))                                   # pixels of the whole batch
     if count < 2:
         raise ValueError(f"batch_norm: one value per channel in x of shape {x.shape} has no variance: "
                          "use a larger batch, or training=False")
@@ -59,8 +63,8 @@ def _statistics(x, count):
     blocks = _blocks(x)
     means, squares = (xp.stack(rows).reshape(len(blocks), -1, x.shape[-1]) for rows in zip(*in_parallel(of_block, blocks)))
     lengths = xp.asarray([part.stop - part.start for part in blocks], dtype=x.dtype)[:, None, None]
-    mean = _sum(lengths * means) / count
-    return mean, _sum(squares + lengths * (means - mean) ** 2) / count
+    mean = total(_sum(lengths * means)) / count
+    return mean, total(_sum(squares + lengths * (means - mean) ** 2)) / count
 
 
 def _by_batch(x, mean, weight, bias, inverse, count):
@@ -74,7 +78,7 @@ def _by_batch(x, mean, weight, bias, inverse, count):
     sums = _gradient_sums(lambda part: rows[part] - mean_row, inverse)
 
     def grad_x(dy):
-        sum_dy, sum_dy_x_hat = sums(dy)
+        sum_dy, sum_dy_x_hat = total_of_all(sums(dy))
         offset, slope, factor = (_row(v, dy) for v in (sum_dy / count, inverse * sum_dy_x_hat / count, scale))
         dy_rows = _rows(dy)
 
