@@ -2,6 +2,7 @@
 
     learning.py     train, evaluate
     pictures.py     classify, invert, show-settings
+    augmenting.py   augment
     inspecting.py   gradcheck, summary, doctor, bench
     common.py       what they share
 
@@ -15,7 +16,7 @@ import textwrap
 import traceback
 
 from .. import __version__, parallel
-from . import inspecting, learning, pictures
+from . import augmenting, inspecting, learning, pictures
 from .common import complain
 
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)    # their messages were written for the user
@@ -72,7 +73,7 @@ def make_parser():
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for declare in (pictures.add_invert, pictures.add_classify, pictures.add_show_settings,
-                    learning.add_train, learning.add_evaluate,
+                    augmenting.add_augment, learning.add_train, learning.add_evaluate,
                     inspecting.add_gradcheck, inspecting.add_summary, inspecting.add_doctor,
                     inspecting.add_bench):
         declare(commands)
