@@ -345,6 +345,16 @@ def test_mixup_mixes_pictures_and_labels_alike():
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
 
 
+def test_the_loss_of_a_mixture_is_the_mixture_of_the_losses():
+    """Zhang et al., section 2, by the labels of both pictures."""
+    labels, logits = np.array([0, 3, 1, 2, 2, 0]), rng(1).standard_normal((6, 4))
+    p = mixup(pictures().astype(np.float64), labels, 4, rng(), 1)[1]
+    share = rng().beta(1, 1, 6)
+    one = np.array([mc.cross_entropy(logits[i:i + 1], labels[i:i + 1]).item() for i in range(6)])
+    other = np.array([mc.cross_entropy(logits[i:i + 1], labels[[(i + 1) % 6]]).item() for i in range(6)])
+    assert mc.cross_entropy(logits, p).item() == pytest.approx((share * one + (1 - share) * other).mean())
+
+
 def test_alpha_shapes_the_shares_and_zero_mixes_nothing():
     x, labels = np.zeros((3000, 1, 1, 1), np.float32), np.arange(3000) % 2
     middle = {alpha: (abs(mixup(x, labels, 2, rng(), alpha)[1][:, 0] - .5) < .25).mean() for alpha in (.1, 1, 20)}
@@ -368,11 +378,11 @@ def test_mixup_refuses_labels_that_are_none():
     (lambda x: random_rotation(x, rng(), -1), "'rotate'.*not -1"),
     (lambda x: random_scale(x, rng(), 1), "'scale'.*from 0 to 0.9, not 1"),
     (lambda x: random_shear(x, rng(), 90), "'shear'.*from 0 to 80, not 90"),
-    (lambda x: random_translation(x, rng(), math.inf), "'translate'.*from 0 on, not inf"),
+    (lambda x: random_translation(x, rng(), math.inf), "'translate'.*from 0 to 1000, not inf"),
     (lambda x: random_translation(x, rng(), math.nan), "'translate'.*not nan"),
     (lambda x: colour_jitter(x, rng(), 1.1), "'colour'.*from 0 to 1, not 1.1"),
     (lambda x: pca_colour(x, rng(), PRINCIPAL, -.1), "'pca'.*not -0.1"),
-    (lambda x: cutout(x, rng(), 2.5), "'cutout'.*a whole number from 0 on, not 2.5"),
+    (lambda x: cutout(x, rng(), 2.5), "'cutout'.*a whole number from 0 to 1000, not 2.5"),
     (lambda x: cutout(x, rng(), -2), "'cutout'.*not -2"),
     (lambda x: mixup(x, np.arange(6), 6, rng(), -.2), "'mixup'.*not -0.2")])
 def test_amounts_out_of_range(call, said):
@@ -445,8 +455,8 @@ def test_affine_ones_are_a_single_warp_where_the_first_stands():
     ("standard=3", "no augmentation 'standard'"), ("flip=.5", "'flip' takes no amount, not '.5'"),
     ("flip=", "'flip' takes no amount"), ("rotate=", "'rotate'.*not ''"), ("rotate=much", "from 0 to 180, not 'much'"),
     ("rotate=-5", "from 0 to 180, not '-5'"), ("scale=1", "from 0 to 0.9, not '1'"), ("shear=nan", "not 'nan'"),
-    ("crop=1.5", "a whole number from 0 on, not '1.5'"), ("cutout=inf", "not 'inf'"), ("cutout=1e400", "not '1e400'"),
-    ("rotate=1=2", "not '1=2'"), ("colour=2", "from 0 to 1, not '2'"), ("mixup=-1", "not '-1'")])
+    ("crop=1.5", "a whole number from 0 to 1000, not '1.5'"), ("cutout=inf", "not 'inf'"), ("cutout=1e400", "not '1e400'"),
+    ("cutout=1e300", "not '1e300'"), ("mixup=1e9", "not '1e9'"), ("rotate=1=2", "not '1=2'"), ("colour=2", "from 0 to 1, not '2'"), ("mixup=-1", "not '-1'")])
 def test_a_text_that_is_wrong_gets_a_list_of_what_there_is(text, said):
     with pytest.raises(ValueError, match=said) as error:
         parse(text)

@@ -22,34 +22,34 @@ from minicnn.layers.loss import one_hot
 
 @dataclass(frozen=True)
 class Amount:
-    """How much of an augmentation: the default, what is counted, and the largest that makes sense; the least is 0."""
+    """How much of an augmentation: the default, the largest that is allowed (the least is 0), and what is counted."""
     default: float
+    most: float
     unit: str
-    most: float = math.inf
     whole: bool = False
 
 
 AMOUNTS = {                                      # by the names that `parse` knows; None: there is no amount
-    "crop": Amount(4, "pixels that the picture moves at most", whole=True),
+    "crop": Amount(4, 1000, "pixels that the picture moves at most", whole=True),
     "flip": None,
-    "rotate": Amount(15, "degrees at most", most=180),
-    "scale": Amount(.2, "larger or smaller at most", most=.9),
-    "shear": Amount(10, "degrees at most", most=80),
-    "translate": Amount(4, "pixels at most"),
-    "colour": Amount(.3, "change of brightness, contrast, saturation and hue", most=1),
-    "pca": Amount(.1, "standard deviations along the principal colours"),
-    "cutout": Amount(8, "pixels, the side of the square", whole=True),
-    "mixup": Amount(.2, "alpha of the shares, Beta(alpha, alpha)"),
+    "rotate": Amount(15, 180, "degrees at most"),
+    "scale": Amount(.2, .9, "share that is added or taken away at most"),
+    "shear": Amount(10, 80, "degrees at most"),
+    "translate": Amount(4, 1000, "pixels at most"),
+    "colour": Amount(.3, 1, "change of brightness, contrast, saturation and hue"),
+    "pca": Amount(.1, 10, "standard deviations along the principal colours"),
+    "cutout": Amount(8, 1000, "pixels, the side of the square", whole=True),
+    "mixup": Amount(.2, 1000, "alpha of the shares, Beta(alpha, alpha)"),
 }
 
 
 def _require(name, amount, shown=None):
     """The amount, an int where it counts whole things.  Raises ValueError when `name` does not go with it."""
     allowed = AMOUNTS[name]
-    if not (0 <= amount <= allowed.most and math.isfinite(amount)) or allowed.whole and amount != int(amount):
+    if not 0 <= amount <= allowed.most or allowed.whole and amount != int(amount):         # NaN is refused as well
         kind = "a whole number" if allowed.whole else "a number"
-        most = "on" if allowed.most == math.inf else f"to {allowed.most:g}"
-        raise ValueError(f"augmentation {name!r} ({allowed.unit}) needs {kind} from 0 {most}, not {shown or amount}")
+        raise ValueError(f"augmentation {name!r} ({allowed.unit}) needs {kind} from 0 to {allowed.most:g}, "
+                         f"not {shown or amount}")
     return int(amount) if allowed.whole else amount
 
 
@@ -201,7 +201,7 @@ def cutout(x, rng, size=8, fill=.5):
 
     Its middle is anywhere in the picture, so part of it may lie outside.  The paper fills with zeros pictures whose mean
     was made zero before; with pictures in 0..1 that is a middle grey.  DeVries & Taylor, "Improved Regularization of
-    Convolutional Neural Networks with Cutout" (2017), section 3.  Raises ValueError for a size that is not whole or negative.
+    Convolutional Neural Networks with Cutout" (2017), section 3.  Raises ValueError for a size that is no whole number.
     """
     N, H, W, _ = x.shape
     xp, size = array_library(x), _require("cutout", size)
