@@ -22,7 +22,8 @@ from minicnn.cli import main, make_parser
 from minicnn.data.cifar10 import CLASS_NAMES, load_cifar10
 from minicnn.models import ClassGaussian
 
-COMMANDS = ["invert", "classify", "show-settings", "train", "evaluate", "gradcheck", "summary", "doctor", "bench"]
+COMMANDS = ["invert", "classify", "show-settings", "augment", "train", "evaluate", "gradcheck", "summary", "doctor",
+            "bench"]
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -1,7 +1,7 @@
 """Pictures to learn from: labelled data sets, augmentation and batches.
 
     train = load_cifar10("folder", split="train")
-    for x, labels in Batches(train, size=128, seed=0, augment=standard).epoch(0):
+    for x, labels in Batches(train, size=128, seed=0, augment=augment.parse("crop,flip,rotate=10")).epoch(0):
         ...                                     # x (128, 32, 32, 3) float32 in 0..1, labels (128,) int64
 """
 from dataclasses import dataclass
@@ -69,8 +69,9 @@ class Dataset:
 
 
 # These rooms import Dataset from here, so it has to stand above them.
+from minicnn.data import augment                                        # noqa: E402
 from minicnn.data.augment import random_crop, random_flip, standard     # noqa: E402
 from minicnn.data.batches import Batches                                # noqa: E402
 from minicnn.data.cifar10 import load_cifar10                           # noqa: E402
 
-__all__ = ["Batches", "Dataset", "load_cifar10", "random_crop", "random_flip", "standard"]
+__all__ = ["Batches", "Dataset", "augment", "load_cifar10", "random_crop", "random_flip", "standard"]

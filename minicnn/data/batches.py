@@ -6,11 +6,13 @@ seen.
 """
 import numpy as np
 
+from minicnn.data.augment import Augmentation, mixup
+
 
 class Batches:
     """The data set in batches of `size` pictures.
 
-    augment: None, or a function (x float32 (n, H, W, C), rng) -> an array of the same shape.
+    augment: None, or a function (x float32 (n, H, W, C), rng) -> an array of the same shape, or what augment.parse made.
     shuffle: another order in every epoch; else the order of the data set.
     drop_last: leave out the last batch when it is smaller than `size`.
     Raises ValueError for a size below 1, or when not even one batch can be filled.
@@ -26,7 +28,8 @@ class Batches:
             raise ValueError(f"Batches: {len(dataset)} pictures do not fill one batch of {size}: "
                              "use a smaller size, or drop_last=False")
         self.dataset, self.size, self.seed = dataset, size, seed
-        self.augment, self.shuffle, self.drop_last = augment, shuffle, drop_last
+        self.augment = augment.fit(dataset) if isinstance(augment, Augmentation) else augment
+        self.shuffle, self.drop_last = shuffle, drop_last
 
     def __len__(self):
         """The number of batches in an epoch."""
@@ -36,7 +39,8 @@ class Batches:
     def epoch(self, number, start=0):
         """Yield (x, labels) for the batches of epoch `number`, from batch `start` on.
 
-        x (n, H, W, C) float32, 0..1 before augmentation; labels (n,) int64.
+        x (n, H, W, C) float32, 0..1 before augmentation; labels (n,) int64, or after mixup
+        probabilities (n, classes) float32.
         """
         order = self._order(number)
         for k in range(start, len(self)):
@@ -48,8 +52,12 @@ class Batches:
         return np.random.default_rng([self.seed, number]).permutation(len(self.dataset))
 
     def _batch(self, number, k, indices):
-        x = self.dataset.images_float(indices)
-        if self.augment is not None:
-            # k + 1, because NumPy pads seeds with zeros: [seed, number, 0] would repeat the numbers of the order.
-            x = self.augment(x, np.random.default_rng([self.seed, number, k + 1]))
-        return x, self.dataset.labels[indices]
+        x, labels = self.dataset.images_float(indices), self.dataset.labels[indices]
+        if self.augment is None:
+            return x, labels
+        # k + 1, because NumPy pads seeds with zeros: [seed, number, 0] would repeat the numbers of the order.
+        rng = np.random.default_rng([self.seed, number, k + 1])
+        x = self.augment(x, rng)
+        if alpha := getattr(self.augment, "mixup", 0):
+            x, labels = mixup(x, labels, len(self.dataset.class_names), rng, alpha)
+        return x, labels
