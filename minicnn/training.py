@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from . import collective, weights
 from .attack import l2_attack
-from .data import Batches, standard
+from .data import Batches, augment
 from .layers.dropout import Dropout
 from .layers.loss import cross_entropy
 from .optim import SGD, Adam, AdamW, Cosine, OneCycle, StepDecay, WeightAverage
@@ -33,6 +33,7 @@ class Settings:
     epochs, batch     passes over the data; pictures a step
     lr, warmup        peak of the one-cycle schedule, and the share of steps that lead up to it
     momentum, weight_decay   of SGD with Nesterov's momentum
+    augment           what is done to the pictures of a batch, as data.augment.parse takes it
     optimizer         "sgd", "adam" or "adamw": see OPTIMIZERS
     schedule          of the learning rate, "onecycle", "cosine", "step" or "constant": see SCHEDULES
     label_smoothing   in [0, 1)
@@ -47,6 +48,7 @@ class Settings:
     warmup: float = .25
     momentum: float = .9
     weight_decay: float = 5e-4
+    augment: str = "standard"
     optimizer: str = "sgd"
     schedule: str = "onecycle"
     label_smoothing: float = 0.
@@ -82,7 +84,7 @@ class Training:
 
     def __init__(self, model, data, settings, path=None, save_every=200):
         self.model, self.settings, self.path, self.save_every = model, settings, path, save_every
-        self.batches = Batches(data, settings.batch, settings.seed, standard)
+        self.batches = Batches(data, settings.batch, settings.seed, augment.parse(settings.augment))
         self.schedule = SCHEDULES[settings.schedule](settings, settings.epochs * len(self.batches))
         self.optimizer = OPTIMIZERS[settings.optimizer](settings, model.parameters())
         self.average = WeightAverage([Tensor(array, True) for array in model.state_dict().values()], settings.average)
@@ -136,7 +138,8 @@ class Training:
         self.optimizer.step()
         self.average.update()
         self.batch += 1
-        hits = (logits.argmax(axis=1) == labels).sum()
+        truth = labels if labels.ndim == 1 else labels.argmax(axis=1)            # mixup makes probabilities
+        hits = (logits.argmax(axis=1) == truth).sum()
         self.sums += loss.item() * len(labels), float(hits), len(labels)
 
     def _backward(self, loss, pictures):
