@@ -265,6 +265,13 @@ def test_every_network_comes_back_from_its_file(name, channels, size, tmp_path):
     assert np.array_equal(back(x).data, model.eval()(x).data)
 
 
+def test_options_that_no_file_can_hold(tmp_path):
+    model = mc.models.build("resnet20", NAMES, rng=0, width=np.int64(2))
+    with pytest.raises(ValueError, match="options of network resnet20 cannot be written.*int64.*plain numbers"):
+        mc.save(model, tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_weights_file_names_the_network_and_no_other_will_do(tmp_path):
     mc.save(small_instance("resnet20"), tmp_path / "net.safetensors")
     assert mc.models.load(tmp_path / "net.safetensors", network="resnet20").class_names == NAMES

@@ -52,12 +52,21 @@ def save(model, path, dtype=None, metadata=None):
     A model from `build` is described in the file, so that `load(path)` gives it back; of one's own network the description
     names file and function, but not the folder.  Of any other Module the weights alone are kept, for `load_into`.
     dtype "float16" halves the file.
+    Raises ValueError for options that JSON has no words for, files.WriteError when the file cannot be written.
     """
     metadata = dict(metadata or {})
     if hasattr(model, "architecture"):
-        metadata["architecture"] = {**model.architecture, "network": _without_folder(model.architecture["network"]),
-                                    "start": model.start is not None}
+        metadata["architecture"] = _described(model)
     weights.save(model, path, metadata, dtype)
+
+
+def _described(model):
+    network = _without_folder(model.architecture["network"])
+    try:
+        return json.dumps({**model.architecture, "network": network, "start": model.start is not None})
+    except TypeError as error:
+        raise ValueError(f"the options of network {network} cannot be written into a file ({error}): "
+                         "use plain numbers, strings, booleans and lists of them") from error
 
 
 def _without_folder(network):
