@@ -9,14 +9,12 @@ tensors are checked, the options are keywords of the call.  They are chosen to b
 This room looks operations up by name in the whole package, and so stands at its end: only the command line imports it.
 """
 import functools
-import importlib.util
 import inspect
-import sys
-from pathlib import Path
 
 import numpy as np
 
 from .gradcheck import GradientError, gradcheck
+from .userfile import is_place, load_function
 
 ELEMENTS = 40                    # elements checked of each input of a sample
 COLUMNS = "{:<34} {:<12} {:<16} {:>8} {:>10} {:>14}"
@@ -33,7 +31,7 @@ def check_operation(name_or_path, seed=0, elements=ELEMENTS):
     Raises ValueError for an unknown operation, a missing function, a file that cannot be run or gives no usable inputs;
     FileNotFoundError for a missing file.
     """
-    if ":" in name_or_path or name_or_path.endswith(".py"):
+    if is_place(name_or_path):
         name, function, samples, remark = _from_file(name_or_path, np.random.default_rng(seed))
     else:
         name, function, samples, remark = _from_package(name_or_path, np.random.default_rng(seed))
@@ -100,35 +98,11 @@ _ADAPTERS = {"concatenate": _takes_list, "stack": _takes_list, "dropout": _same_
 
 def _from_file(place, rng):
     """(name, function, samples, remark) of "file.py:function"."""
-    path, _, name = place.rpartition(":") if ":" in place else (place, "", "")
-    module = _load(Path(path))
-    function = getattr(module, name, None)
-    if not callable(function):
-        defined = [n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__]
-        problem = f"has no function {name!r}" if name else "needs the name of a function"
-        raise ValueError(f"{path} {problem}; it has {', '.join(defined) or 'none'}: name one as {path}:function")
+    function, name, module = load_function(place)
     given = getattr(function, "samples", getattr(module, "samples", None))
     if given is not None:
         return name, function, _given_samples(given, place), []
     return name, function, *_invented_samples(function, name, rng)
-
-
-def _load(path):
-    """The file, run as a module; files beside it can be imported by it, as when Python runs it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}: name a function as file.py:function, an operation without a colon")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None:
-        raise ValueError(f"{path} is not a Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
 
 
 def _given_samples(samples, place):

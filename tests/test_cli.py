@@ -114,7 +114,10 @@ def test_no_command_shows_help_and_is_an_error(run):
     ("evaluate --attack linf --epsilon 8/0", "'8/0' is not a number"), ("evaluate --epsilon 8/", "'8/'"),
     ("evaluate --attack l2 --step x/2", "'x/2' is not a number"), ("evaluate --steps 3", "--attack"),
     ("evaluate --confusion a.png --mistakes ./a.png", "same file"),
-    ("summary --model a --network small", "not allowed with")])
+    ("summary --model a --network small", "not allowed with"),
+    ("summary --network large", "'large' is none of small, lenet5"),
+    ("summary --channels 1", "--channels is for a new network"),
+    ("summary --network small --size 0", "--size: '0' is not a whole number from 1 on")])
 def test_wrong_usage_is_exit_code_2(run, words, said):
     code, out, err = run(words)
     assert code == 2 and not out and said in err.splitlines()[-1] and "Traceback" not in err
@@ -132,6 +135,7 @@ def test_settings_out_of_range(run, cifar, option, value):
     ("invert cat --model nix", ["no network nix", "ships with minicnn"]),
     ("classify a.png --model nix", ["no network nix"]),
     ("summary --model nix", ["no network nix"]),
+    ("summary --network nix.py:build", ["no file nix.py"]), ("summary --network lenet5 --size 20", ["at least 28x28"]),
     ("invert cat -o none/cat.png", ["none/cat.png", "no folder none", "make it first"]),
     ("invert cat -o cat.bmp", ["cat.bmp", ".png"]),
     ("invert cat --animate cat.mp4", ["cat.mp4", ".gif"]),
@@ -615,6 +619,32 @@ def test_summary_of_a_file_and_of_a_kind(run, net):
     assert code == 0 and "Conv2d(3, 4, 3x3)" in out and "total" in out
     code, out, _ = run("summary --network small")
     assert code == 0 and "433,922" in out
+    code, out, _ = run("summary --size 64 --model", net)
+    assert code == 0 and re.search(r"Conv2d\(3, 4, 3x3\) +64 x 64 x 4", out)
+
+
+@pytest.mark.parametrize("network", mc.models.NETWORKS)
+def test_summary_of_every_network(run, network):
+    code, out, err = run(f"summary --network {network}")
+    total = sum(p.size for p in mc.models.build(network, CLASS_NAMES, rng=0).parameters())
+    assert code == 0 and not err and out.splitlines()[-1].split()[:2] == ["total", f"{total:,}"]
+    code, out, _ = run(f"summary --network {network} --channels 1 --size 28")
+    assert code == 0 and re.search(r"^features.0 +Standardize\(.*\) +28 x 28 x 1 ", out, re.M)
+
+
+def test_summary_of_a_network_of_ones_own(run, tmp_path):
+    (tmp_path / "nets.py").write_text("""
+import minicnn as mc
+
+def flat(class_names, rng):
+    return mc.Sequential(mc.GlobalAvgPool2d(), mc.Dense(3, len(class_names), rng=rng))
+""")
+    code, out, _ = run("summary --network nets.py:flat")
+    assert code == 0 and re.search(r"^network.1 +Dense\(3, 10\) +10 +40 +30 ", out, re.M)
+    mc.save(mc.models.build("nets.py:flat", CLASS_NAMES, rng=0), "flat.safetensors")
+    code, _, err = run("summary --model flat.safetensors")
+    assert code == 1
+    assert_one_line(err, "flat.safetensors", "'nets.py:flat'", "to run that file, name it")
 
 
 def test_doctor_tells_what_there_is(run, monkeypatch):

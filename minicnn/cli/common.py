@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import models
 from ..training import predict
+from ..userfile import is_place
 
 
 # ---- Declaring a command -------------------------------------------------------------------------------------------
@@ -27,6 +28,19 @@ def add_model(parser):
     """--model"""
     parser.add_argument("--model", default="robust", metavar="NAME|FILE",
                         help="a network that ships with minicnn, or a file that `minicnn train` wrote (robust)")
+
+
+def add_network(parser, text):
+    """--network: a kind by name, or a function of one's own"""
+    parser.add_argument("--network", type=_network, metavar="NAME|FILE.py:FUNCTION",
+                        help=f"{text}: {', '.join(models.NETWORKS)}, or one of your own")
+
+
+def _network(text):
+    if text not in models.NETWORKS and not is_place(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(models.NETWORKS)}, nor a function of your own, "
+                                         "file.py:function")
+    return text
 
 
 def add_data(parser):
@@ -96,10 +110,13 @@ def require_writable(path, suffixes):
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it")
 
 
-def load_model(name_or_path):
-    """(network, path of its weights).  Only a Classifier has class names, and every command here speaks of classes."""
+def load_model(name_or_path, network=None):
+    """(network, path of its weights).  Only a Classifier has class names, and every command here speaks of classes.
+
+    network   "file.py:function" where one of one's own was saved: see models.load
+    """
     path = models.find(name_or_path)
-    return models.load(path), path
+    return models.load(path, network), path
 
 
 # ---- What a network thinks of pictures -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from .. import models
 from ..data.cifar10 import CLASS_NAMES
 from ..files import atomic_write
 from ..layers.summary import summary
-from .common import add_command, add_model, load_model, natural, positive, require_writable
+from .common import add_command, add_model, add_network, load_model, natural, positive, require_writable
 
 
 def add_gradcheck(commands):
@@ -28,16 +28,26 @@ def run_gradcheck(args):
 def add_summary(commands):
     parser = add_command(
         commands, "summary", run_summary, "the layers of a network and their sizes",
-        "One line a layer: its output, its weights, its multiplications for one picture, and how many pixels it sees.",
-        ["minicnn summary", "minicnn summary --network small", "minicnn summary --model my.safetensors"])
+        "One line a layer: its output, its weights, its multiplications for one picture, and how many pixels it sees.\n"
+        "A network of your own is named as file.py:function.",
+        ["minicnn summary", "minicnn summary --network resnet20", "minicnn summary --network lenet5 --channels 1 --size 28",
+         "minicnn summary --network my_network.py:build", "minicnn summary --model my.safetensors"])
     which = parser.add_mutually_exclusive_group()
     add_model(which)
-    which.add_argument("--network", choices=sorted(models.NETWORKS), help="a kind of network, untrained")
+    add_network(which, "a kind of network, untrained")
+    for name, text in [("channels", "of the pictures, with --network (3)"), ("size", "side of the pictures (32)")]:
+        parser.add_argument(f"--{name}", type=positive, metavar="N", help=text)
 
 
 def run_summary(args):
-    model = models.build(args.network, CLASS_NAMES, rng=0) if args.network else load_model(args.model)[0]
-    print(summary(model))
+    if args.network:
+        options = {name: value for name in ("channels", "size") if (value := vars(args)[name])}
+        print(summary(models.build(args.network, CLASS_NAMES, rng=0, **options)))
+        return 0
+    if args.channels:
+        args.usage_error("--channels is for a new network, with --network; the one of --model has its own")
+    model, _ = load_model(args.model)
+    print(summary(model, (args.size, args.size, model.input_shape[2]) if args.size else None))
     return 0
 
 

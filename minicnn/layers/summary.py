@@ -35,12 +35,16 @@ class Summary:
                                    for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in cells)
 
 
-def summary(model, input_shape=(32, 32, 3)):
+def summary(model, input_shape=None):
     """Run `model` on one empty picture of `input_shape` (H, W, C) and describe every layer that was called.
 
-    The receptive field grows by (span - 1) * jump with each window, and the jump by its stride (Araujo et al. 2019); between
-    layers that are joined by other operations the larger one counts.
+    input_shape   None: what the model was built for, its own input_shape, else (32, 32, 3)
+
+    Only layers without parts are rows: of a residual block those of its branch, its shortcut, which sees less, and what
+    comes after the sum.  The receptive field grows by (span - 1) * jump with each window, and the jump by its stride
+    (Araujo et al. 2019); between layers that are joined by other operations, such as a sum, the larger one counts.
     """
+    input_shape = input_shape or getattr(model, "input_shape", (32, 32, 3))
     names = {id(module): name for name, module in model.named_modules()}
     seen, rows = {}, []                          # {id of a tensor: (field, jump, the tensor, so that its id stays its own)}
 

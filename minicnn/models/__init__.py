@@ -1,23 +1,47 @@
-"""Networks by name, and their weights: the ones that ship with the package, and files of your own."""
+"""Networks by name, and their weights: the ones that ship with the package, and files of your own.
+
+    small.py     3x3 convolutions with batch norm: the one that ships     vgg.py      the same idea, larger
+    lenet.py     the network that read cheques                            resnet.py   residual blocks
+    alexnet.py   large filters, overlapping pooling, dropout              own.py      one of your own, from a file
+"""
 import json
 from pathlib import Path
 
 from .. import weights
-from .small import SMALL_WIDTHS, Classifier, Standardize, small
+from ..userfile import is_place
+from .alexnet import alexnet_small
+from .classifier import Classifier, Standardize
+from .lenet import lenet5
+from .own import bound, own_network
+from .resnet import resnet20
+from .small import SMALL_WIDTHS, small
 from .start import ClassGaussian
+from .vgg import vgg11_small
 
-NETWORKS = {"small": small}                      # builders: network(class_names, rng=None, **options) -> Classifier
+# builders: network(class_names, rng=None, channels=3, size=32, **options) -> Classifier
+NETWORKS = {"small": small, "lenet5": lenet5, "alexnet-small": alexnet_small, "vgg11-small": vgg11_small,
+            "resnet20": resnet20}
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
 def build(network, class_names, rng=None, **options):
-    """A new Classifier.  Raises ValueError for an unknown network, with the names of the known ones.
+    """A new Classifier: a network by name, or "file.py:function", one of your own (see own.py), whose file is run.
+
+    rng      a Generator, a seed or None (see layers/init.py)
+    options  channels and size of the pictures, and what else the network takes: see its function
 
     What it was built with is remembered as `model.architecture`, so that `save` can write it and `load` build it again.
+    Raises ValueError for an unknown network, with the names of the known ones, and for an option that it does not take;
+    FileNotFoundError for a missing file.
     """
-    if network not in NETWORKS:
-        raise ValueError(f"there is no network {network!r}; there are {', '.join(NETWORKS)}")
-    model = NETWORKS[network](class_names, rng=rng, **options)
+    if is_place(network):
+        model = own_network(network, class_names, rng, **options)
+    elif network in NETWORKS:
+        call = bound(network, NETWORKS[network], class_names, rng=rng, **options)
+        model = NETWORKS[network](*call.args, **call.kwargs)
+    else:
+        raise ValueError(f"there is no network {network!r}; there are {', '.join(NETWORKS)}, or name a function of your "
+                         "own as file.py:function")
     model.architecture = {"network": network, "class_names": list(class_names), "options": options}
     return model
 
@@ -25,38 +49,92 @@ def build(network, class_names, rng=None, **options):
 def save(model, path, dtype=None, metadata=None):
     """Write a model's weights as safetensors, whole or not at all.
 
-    A model from `build` is described in the file, so that `load(path)` gives it back; of any other Module the weights alone
-    are kept, for `load_into`.  dtype "float16" halves the file.
+    A model from `build` is described in the file, so that `load(path)` gives it back; of one's own network the description
+    names file and function, but not the folder.  Of any other Module the weights alone are kept, for `load_into`.
+    dtype "float16" halves the file.
+    Raises ValueError for options that JSON has no words for, files.WriteError when the file cannot be written.
     """
     metadata = dict(metadata or {})
     if hasattr(model, "architecture"):
-        metadata["architecture"] = {**model.architecture, "start": model.start is not None}
+        metadata["architecture"] = _described(model)
     weights.save(model, path, metadata, dtype)
 
 
-def load(name_or_path):
+def _described(model):
+    network = _without_folder(model.architecture["network"])
+    try:
+        return json.dumps({**model.architecture, "network": network, "start": model.start is not None})
+    except TypeError as error:
+        raise ValueError(f"the options of network {network} cannot be written into a file ({error}): "
+                         "use plain numbers, strings, booleans and lists of them") from error
+
+
+def _without_folder(network):
+    """"nets/my.py:build"  ->  "my.py:build": where a file lies is nobody else's business, and differs there."""
+    path, colon, function = network.rpartition(":")
+    return f"{Path(path).name}:{function}" if colon else network
+
+
+def load(name_or_path, network=None):
     """A network with its weights, in evaluation mode: one that ships with the package ("robust"), or a .safetensors file.
 
-    Raises FileNotFoundError for a name that is neither, ValueError for a file that describes no network of ours.
+    network   "file.py:function" for a network of one's own: that file is run.  A weights file says which function built
+              it, but is only data: what it names is never run unless it is named here, too.
+
+    Raises FileNotFoundError for a name that is neither, or a missing file.py; ValueError for a file that describes no
+    network of ours, or one of one's own when `network` is not given.
     """
     path = find(name_or_path)
     state, metadata = weights.read(path)
     if "architecture" not in metadata:
         raise ValueError(f"{path} holds weights but does not say of which network: build the network yourself and use "
                          "minicnn.load_into(model, path)")
-    model = _from_description(json.loads(metadata["architecture"]), path)
+    description = _description(metadata["architecture"], path)
+    model = _from_description(description, _named_by_caller(description["network"], network, path), path)
     model.load_state_dict(state)
     return model.eval()
 
 
-def _from_description(description, path):
+def _description(text, path):
+    """What `save` wrote: {"network": str, "class_names": [str, ...], "options": {str: ...}, "start": bool}."""
+    kinds = {"network": str, "class_names": list, "options": dict, "start": bool}
     try:
-        model = build(description["network"], description["class_names"], rng=0, **description["options"])
-        model.start = ClassGaussian(len(model.class_names)) if description["start"] else None
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} describes a network that this version cannot build ({error}); "
-                         "train it again, or use the version that wrote it") from error
+        description = json.loads(text)
+        wrong = [name for name, kind in kinds.items() if not isinstance(description[name], kind)]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _cannot_build(path, f"{type(error).__name__}: {error}") from error
+    if wrong or not all(isinstance(name, str) for name in description["class_names"]):
+        raise _cannot_build(path, f"wrong {', '.join(wrong) or 'class_names'}")
+    return description
+
+
+def _named_by_caller(described, network, path):
+    """The network to build.  A function in a file comes only from the caller, never from the weights file."""
+    if is_place(described) and network is None:
+        raise ValueError(f"{path} holds the weights of a network of one's own, {described!r}: to run that file, name it, "
+                         f"minicnn.models.load(path, network={described!r})")
+    if network is not None and network != described and not (is_place(network) and is_place(described)):
+        raise ValueError(f"{path} holds the weights of network {described!r}, not of {network!r}: load it without network")
+    return described if network is None else network
+
+
+def _from_description(description, network, path):
+    try:
+        model = build(network, description["class_names"], rng=0, **description["options"])
+        model.start = ClassGaussian(len(model.class_names), channels=model.input_shape[2]) if description["start"] else None
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} needs the network that {description['network']!r} built: {error}; "
+                                "its weights alone are no network") from error
+    except (ValueError, TypeError) as error:
+        if is_place(network):                    # the caller's own file: what is wrong with it, it says itself
+            raise
+        raise _cannot_build(path, error) from error
     return model
+
+
+def _cannot_build(path, reason):
+    return ValueError(f"{path} describes a network that this version cannot build ({reason}); "
+                      "train it again, or use the version that wrote it")
 
 
 def find(name_or_path):
