@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import models
+from ..data import NAMES, load
 from ..training import predict
 from ..userfile import is_place
 
@@ -30,9 +31,9 @@ def add_model(parser):
                         help="a network that ships with minicnn, or a file that `minicnn train` wrote (robust)")
 
 
-def add_network(parser, text):
+def add_network(parser, text, default=None):
     """--network: a kind by name, or a function of one's own"""
-    parser.add_argument("--network", type=_network, metavar="NAME|FILE.py:FUNCTION",
+    parser.add_argument("--network", type=_network, default=default, metavar="NAME|FILE.py:FUNCTION",
                         help=f"{text}: {', '.join(models.NETWORKS)}, or one of your own")
 
 
@@ -44,9 +45,17 @@ def _network(text):
 
 
 def add_data(parser):
-    """--data and --limit"""
-    parser.add_argument("--data", metavar="DIR", help="the folder of CIFAR-10 (else what MINICNN_DATA names)")
+    """--data, --size and --limit"""
+    parser.add_argument("--data", default="cifar10", metavar="NAME|DIR",
+                        help=f"{', '.join(NAMES)}: looked for in the folder that MINICNN_DATA names, else downloaded; or a "
+                             "folder that holds one of them, or your own pictures, one folder a class (cifar10)")
+    parser.add_argument("--size", type=positive, metavar="N", help="of your own pictures and shapes: pixels a side (32)")
     parser.add_argument("--limit", type=positive, metavar="N", help="take only the first N pictures, for a trial")
+
+
+def load_data(args, split):
+    """The pictures that --data, --size and --limit name."""
+    return load(args.data, split, args.limit, **({"size": args.size} if args.size else {}))
 
 
 def positive(text):

@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import __version__, evaluation, images, weights
 from ..attack import l2_attack, linf_attack
-from ..data import load_cifar10
+from ..data import NAMES
 from ..files import atomic_write
-from .common import add_command, add_data, add_model, amount, bar, load_model, positive, require_writable
+from .common import add_command, add_data, add_model, amount, bar, load_data, load_model, positive, require_writable
 
 ATTACKS = {"l2": (l2_attack, .5, .1, 10), "linf": (linf_attack, 8 / 255, 2 / 255, 10)}    # radius, step, steps
 NORMS = {"l2": "L2", "linf": "L-infinity"}
@@ -84,7 +84,7 @@ def _complete(args):
 
 
 def _test_pictures(args, model):
-    test = load_cifar10(args.data, "test", args.limit)
+    test = load_data(args, "test")
     if model.class_names != test.class_names:
         raise ValueError(f"network {args.model} knows {', '.join(model.class_names)}, but the pictures show "
                          f"{', '.join(test.class_names)}: it was trained on other data")
@@ -178,7 +178,7 @@ def _plain(value):
 
 def _command(args, output):
     """The command with everything said that matters for one file.  Files by their names only, not where they lie."""
-    words = ["minicnn", "evaluate", "--data", "DIR", "--model", Path(args.model).name]
+    words = ["minicnn", "evaluate", "--data", args.data if args.data in NAMES else "DIR", "--model", Path(args.model).name]
     words += ["--limit", str(args.limit)] if args.limit else []
     if args.attack:
         words += ["--attack", args.attack, "--epsilon", str(args.epsilon), "--step", str(args.step),

@@ -1,6 +1,7 @@
 """The command about learning: train."""
 import argparse
 import dataclasses
+import functools
 import shlex
 import sys
 import time
@@ -9,10 +10,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import models, parallel, weights
-from ..data import load_cifar10
-from ..training import Settings, Training, accuracy
-from .common import add_command, add_data, amount, load_model, natural, positive, require_writable
+from .. import collective, models, parallel, weights
+from ..data import NAMES, augment, class_balance
+from ..images import write_image
+from ..progress import learning_curves, statistics, statistics_table, write_csv
+from ..training import OPTIMIZERS, SCHEDULES, Settings, Training, accuracy
+from ..userfile import is_place
+from .common import add_command, add_data, add_network, amount, load_data, load_model, natural, positive, require_writable
 
 FIRST_STEPS = 10                                 # are timed for the estimate
 DEFAULTS = Settings()
@@ -20,33 +24,58 @@ DEFAULTS = Settings()
 
 def add_train(commands):
     parser = add_command(
-        commands, "train", run_train, "train a network on CIFAR-10",
-        "Train a network, plainly or against attacks (--epsilon), and keep the running average of its weights.\n"
-        "A checkpoint is written beside FILE as it goes, so a run that was stopped goes on with --resume, and ends in\n"
-        "the same weights.",
-        ["minicnn train --data cifar10 -o plain.safetensors",
+        commands, "train", run_train, "train a network on pictures, also your own",
+        "Train a network on a data set that is known by name or on a folder of your own pictures, one folder a class; plainly\n"
+        "or against attacks (--epsilon).  The running average of its weights is kept.  A checkpoint is written beside FILE as\n"
+        "it goes, so that a run which was stopped, by Ctrl-C or a power cut, goes on with --resume and ends in the same\n"
+        "weights; and its learning curves, FILE-curves.csv and .png.  Several processes share the work when it is started\n"
+        "with mpiexec (pip install \"minicnn[mpi]\").",
+        ["minicnn train --data shapes --epochs 5 -o shapes.safetensors",
+         "minicnn train --data mnist --network lenet5 --epochs 6 --augment crop=2 -o digits.safetensors",
+         "minicnn train --data my-pictures/ --size 64 --epochs 30 -o mine.safetensors",
+         "minicnn train --data cifar10 --network my_net.py:build --augment standard,cutout,mixup -o my.safetensors",
          "minicnn train --data cifar10 --epochs 10 --epsilon .5 -o robust.safetensors",
          "minicnn train --data cifar10 --epochs 10 --epsilon .5 -o robust.safetensors --resume",
          "minicnn train --data cifar10 --epochs 2 --lr .05 --epsilon .6 --from robust -o stronger.safetensors",
-         "minicnn train --data cifar10 --limit 512 --epochs 1 -o trial.safetensors"])
+         "mpiexec -n 2 minicnn train --data cifar10 --epochs 10 -o plain.safetensors"])
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
     add_data(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
-    parser.add_argument("--network", choices=sorted(models.NETWORKS), default="small", help="its kind (small)")
+    add_network(parser, "its kind (small)", default="small")
     parser.add_argument("--from", dest="begin", metavar="NAME|FILE", help="learn on with the weights of a trained network")
     parser.add_argument("--widths", type=_widths, metavar="A,B/C,D/...",
-                        help="filters of each convolution; a / halves the picture (the network's own widths)")
-    for name, kind, text in [("epochs", positive, "passes over the data"), ("batch", positive, "pictures a step"),
-                             ("lr", amount, "learning rate at its peak"),
-                             ("warmup", amount, "share of the steps until that peak"),
-                             ("weight-decay", amount, "pull of the weights towards zero"),
-                             ("label-smoothing", amount, "share of certainty that is not asked for"),
-                             ("average", amount, "decay of the running average of the weights, 0 for none"),
-                             ("epsilon", amount, "radius of the L2 attack on every batch, 0 for none"),
-                             ("attack-step", amount, "length of that attack's one step"),
-                             ("seed", natural, "of the weights, the order, the augmentation and the attack")]:
+                        help="of network small: filters of each convolution; a / halves the picture")
+    parser.add_argument("--augment", type=_augmentation, default=DEFAULTS.augment, metavar="LIST",
+                        help=f"what is done to the pictures: none, or some of {', '.join(augment.AMOUNTS)}, with amounts: "
+                             f"crop=4,flip,rotate=15 (standard: crop and flip); see `minicnn augment`")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=DEFAULTS.optimizer, help="(sgd, with Nesterov's momentum)")
+    parser.add_argument("--schedule", choices=SCHEDULES, default=DEFAULTS.schedule, help="of the learning rate (onecycle)")
+    parser.add_argument("--statistics", action="store_true",
+                        help="after every epoch, what is going on in each layer: outputs, weights, gradients")
+    for name, kind, text in _NUMBERS:
         default = getattr(DEFAULTS, name.replace("-", "_"))
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default})")
+
+
+_NUMBERS = [("epochs", positive, "passes over the data"), ("batch", positive, "pictures a step"),
+            ("lr", amount, "learning rate at its peak; for Adam rather .001"),
+            ("warmup", amount, "share of the steps until that peak"),
+            ("weight-decay", amount, "pull of the weights towards zero"),
+            ("label-smoothing", amount, "share of certainty that is not asked for"),
+            ("average", amount, "decay of the running average of the weights, 0 for none"),
+            ("epsilon", amount, "radius of the L2 attack on every batch, 0 for none"),
+            ("attack-step", amount, "length of a step of that attack"),
+            ("attack-steps", positive, "steps of that attack"),
+            ("seed", natural, "of the weights, the order, the augmentation and the attack")]
+
+
+def _augmentation(text):
+    """The list as it is written; refused before anything is loaded."""
+    try:
+        augment.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _widths(text):
@@ -62,17 +91,19 @@ def _widths(text):
 
 def run_train(args):
     checkpoint = _checked_places(args)
-    train, test = (load_cifar10(args.data, split, args.limit) for split in ("train", "test"))
+    train, test = (load_data(args, split) for split in ("train", "test"))
     start = _start_of_pictures(train)
     training = Training(_first_model(args, train), train, _settings(args), checkpoint)
     if args.resume:
         training.resume()
-    _introduce(training, args)
+    if collective.rank() == 0:
+        _introduce(training, args)
     try:
-        training.run(test, watch=Estimate())
+        training.run(test, watch=Estimate(), after_epoch=functools.partial(_after_epoch, args))
     except KeyboardInterrupt:
         return _stopped(args)
-    _keep(training.averaged_model(), start, test, args)
+    if collective.rank() == 0:
+        _keep(training.averaged_model(), start, test, args)
     return 0
 
 
@@ -80,15 +111,28 @@ def _first_model(args, train):
     """A new network, or with --from a trained one that is to learn on."""
     if args.begin and args.widths:
         args.usage_error("--widths is for a new network; the one of --from has its own")
+    size, channels = train.images.shape[2:]
     if args.begin is None:
         options = {"widths": args.widths} if args.widths else {}
-        return models.build(args.network, train.class_names, rng=args.seed, **options)
+        return models.build(args.network, train.class_names, rng=args.seed, channels=channels, size=size, **options)
     model, _ = load_model(args.begin)
-    if model.class_names != train.class_names:
-        raise ValueError(f"network {args.begin} knows {', '.join(model.class_names)}, but the pictures show "
-                         f"{', '.join(train.class_names)}: train a new one, without --from")
+    if model.class_names != train.class_names or model.input_shape[2] != channels:
+        raise ValueError(f"network {args.begin} knows {', '.join(model.class_names)} in {model.input_shape[2]} channels, but the "
+                         f"pictures show {', '.join(train.class_names)} in {channels}: train a new one, without --from")
     model.start = None                           # what it was is drawn from the data again in the end
     return model
+
+
+def _after_epoch(args, training):
+    """The learning curves, and the statistics if they are wanted."""
+    if collective.rank() > 0:
+        return
+    name = Path(args.output).with_suffix("")
+    write_csv(training.history, f"{name}-curves.csv")
+    write_image(learning_curves(training.history), f"{name}-curves.png")
+    if args.statistics:
+        x, labels = next(iter(training.batches.epoch(0)))
+        print(statistics_table(statistics(training.model, x, labels)), flush=True)
 
 
 def _checked_places(args):
@@ -117,7 +161,7 @@ def _start_of_pictures(train):
         rarest = train.class_names[counts.argmin()]
         raise ValueError(f"{counts.min()} of the {len(train)} pictures show class {rarest!r}, at least 2 are needed: "
                          "raise --limit")
-    return models.ClassGaussian(len(train.class_names)).fit(train)
+    return models.ClassGaussian(len(train.class_names), channels=train.images.shape[3]).fit(train)
 
 
 def _introduce(training, args):
@@ -125,8 +169,17 @@ def _introduce(training, args):
     print(f"network {args.network}: {size:,} parameters; on the CPU, {parallel.threads()} threads")
     print(f"{len(training.batches.dataset):,} pictures, {len(training.batches)} steps an epoch; "
           f"checkpoint {training.path}", flush=True)
+    print(f"classes: {_balance(training.batches.dataset)}", flush=True)
     if args.resume:
         print(f"going on after {training.epoch} epochs and {training.batch} steps", flush=True)
+
+
+def _balance(dataset):
+    """'cat 500, dog 480', or where all are equal and many just their number."""
+    counts = class_balance(dataset)
+    if len(set(counts.values())) == 1:
+        return f"{len(counts)}, {next(iter(counts.values())):,} pictures each"
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 class Estimate:
@@ -139,7 +192,7 @@ class Estimate:
         self.calls += 1
         if self.calls == 1:                      # the first step is slower: it wakes threads and fills caches
             self.started = time.perf_counter()
-        if self.calls == 1 + FIRST_STEPS:
+        if self.calls == 1 + FIRST_STEPS and collective.rank() == 0:
             step = (time.perf_counter() - self.started) / FIRST_STEPS
             steps = (training.settings.epochs - training.epoch) * len(training.batches) - training.batch
             tqdm.write(f"{step:.2f} s a step: about {duration(step * steps)} for the rest")
@@ -166,7 +219,8 @@ def _keep(model, start, test, args):
     model.start = start
     about = {"made_by": _history(args), "settings": dataclasses.asdict(_settings(args))}
     models.save(model, args.output, "float16", about)
-    about["test_accuracy"] = accuracy(models.load(args.output), test)
+    written = models.load(args.output, args.network if is_place(args.network) else None)
+    about["test_accuracy"] = accuracy(written, test)
     models.save(model, args.output, "float16", about)
     print(f"wrote {args.output}: {about['test_accuracy']:.2%} of {len(test):,} test pictures recognised")
 
@@ -180,13 +234,13 @@ def _history(args):
 
 def _command(args):
     """The command with everything said that matters, and nothing about where files lie on this machine."""
-    words = ["minicnn", "train", "--data", "DIR"]
+    words = ["minicnn", "train", "--data", args.data if args.data in NAMES else "DIR"]
     words += ["--from", Path(args.begin).name] if args.begin else ["--network", args.network]
     if args.widths:
         words += ["--widths", "/".join(",".join(map(str, group)) for group in args.widths)]
-    if args.limit:
-        words += ["--limit", str(args.limit)]
-    for name in ("epochs", "batch", "lr", "warmup", "weight_decay", "label_smoothing", "average", "epsilon",
-                 "attack_step", "seed"):
-        words += [f"--{name.replace('_', '-')}", f"{getattr(args, name):g}"]
+    words += [word for name in ("limit", "size") if getattr(args, name) for word in (f"--{name}", str(getattr(args, name)))]
+    for name in ("augment", "optimizer", "schedule"):
+        words += [f"--{name}", getattr(args, name)]
+    for name, _, _ in _NUMBERS:
+        words += [f"--{name}", f"{getattr(args, name.replace('-', '_')):g}"]
     return shlex.join([*words, "-o", Path(args.output).name])
