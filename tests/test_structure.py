@@ -21,8 +21,8 @@ LAYERS = [
     ["tensor"],
     ["arithmetic", "gradcheck"],
     ["layers"],
-    ["attack", "data", "images", "optim", "weights"],
-    ["models"],
+    ["attack", "images", "optim", "weights"],
+    ["data", "models"],
     ["training"],
     ["generate"],
     ["minicnn"],                                 # the package itself: what `import minicnn as mc` offers
