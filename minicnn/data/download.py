@@ -104,10 +104,10 @@ def download(name, folder, split=None):
 def fetch(remote, folder):
     """Fetch one file into the folder, which is made if need be; returns its path.  A file that is there is kept."""
     path = Path(folder) / remote.name
-    if path.is_file():
-        return path
     part = path.with_name(path.name + ".part")
     with _writing(part):
+        if path.is_file():
+            return path
         part.parent.mkdir(parents=True, exist_ok=True)
         file = open(part, "ab")
     with file:
