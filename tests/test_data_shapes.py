@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.data import Batches, load_shapes
+from minicnn.data import load_shapes
 from minicnn.data.shapes import SHAPES, _cover
+from minicnn.training import Settings, Training, accuracy
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -81,3 +82,14 @@ def test_colours_alone_do_not_tell_the_class():
     x = train.images_float().mean(axis=(1, 2))                  # (N, 3)
     means = np.stack([x[train.labels == k].mean(axis=0) for k in range(8)])
     assert np.abs(means - means.mean(axis=0)).max() < 5 * x.std() / np.sqrt(500)
+
+
+def test_a_small_network_begins_to_learn_it_and_a_linear_one_does_not():
+    train, test = load_shapes(limit=1600, size=16), load_shapes("test", limit=400, size=16)
+    x, x_test = (dataset.images_float().reshape(len(dataset), -1) - .5 for dataset in (train, test))
+    weights = np.linalg.solve(x.T @ x + 100 * np.eye(x.shape[1]), x.T @ (np.eye(8)[train.labels] - 1 / 8))
+    model = mc.models.build("small", train.class_names, rng=0, widths=((16,), (32,), (64,)))
+    training = Training(model, train, Settings(epochs=8, batch=32, lr=.1, average=.95))
+    training.run(quiet=True)
+    assert ((x_test @ weights).argmax(axis=1) == test.labels).mean() < .2         # 0.125 by chance
+    assert accuracy(training.averaged_model(), test) > .3
