@@ -50,6 +50,34 @@ def read_image(path, size=None):
     return picture if size is None else resize(picture, size)
 
 
+def read_square(path, size):
+    """The middle square of the picture in a file, `size` x `size` pixels, as float32 (size, size, 3) in 0..1, sRGB.
+
+    As `read_image`, `square` and `resize` one after the other (on average within one level of 255), but the picture is
+    made small before it becomes float32: a photograph of 12 megapixels takes a twentieth of the time.
+    Raises ImageError as `read_image` does, ValueError for a size below 1.
+    """
+    if size < 1:
+        raise ValueError(f"read_square: size must be 1 or more, not {size}")
+    with _opened(path) as image:
+        image.draft(None, (3 * size, 3 * size))              # a JPEG is unpacked at 1/2, 1/4 or 1/8, if that is enough
+        image.load()
+        return _rgb(_upright(_small_square(image, size)), path)
+
+
+def _small_square(image, size):
+    """The middle square in Pillow's own numbers, averaged to three times the size and from there by `bilinear`."""
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    if side < max(image.size):
+        image = image.crop((left, top, left + side, top + side))
+    if image.mode in ("P", "PA", "1"):                       # numbers of colours cannot be averaged
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    elif image.mode.startswith("I;"):
+        image = image.convert("I")
+    return image.resize((size, size), FILTERS["bilinear"], reducing_gap=3)
+
+
 @contextlib.contextmanager
 def _opened(path):
     """The picture file, its header read.  Damaged files make decoders raise anything: all of it becomes ImageError."""

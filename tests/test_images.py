@@ -13,8 +13,8 @@ from PIL import Image, ImageCms, ImageFile
 from conftest import data_folder
 from minicnn import images
 from minicnn.files import WriteError
-from minicnn.images import (ImageError, contact_sheet, read_image, read_settings, resize, square, write_animation,
-                            write_image)
+from minicnn.images import (ImageError, contact_sheet, read_image, read_settings, read_square, resize, square,
+                            write_animation, write_image)
 from minicnn.tensor import tensor
 
 
@@ -289,6 +289,57 @@ def test_the_limit_itself_is_allowed(tmp_path, monkeypatch):
 def test_pictures_without_pixels(tmp_path, width, height):
     (tmp_path / "a.png").write_bytes(png_header(width, height))
     refusal(tmp_path / "a.png")
+
+
+# ---- Reading: the middle square, small -----------------------------------------------------------------------------
+
+KINDS = {"colour.png": "RGB", "palette.png": "P", "gray.png": "L", "alpha.png": "RGBA", "gray_alpha.png": "LA",
+         "bits.png": "1", "deep.png": "I;16", "ink.jpg": "CMYK", "photo.jpg": "RGB", "photo.webp": "RGB", "photo.tif": "RGB"}
+
+
+def smooth(height, width):
+    """A picture without edges, so that ways of making it small agree: uint8 (height, width, 3)."""
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [np.sin(x / 40), np.cos(y / 50), np.sin((x + y) / 60)]
+    return np.uint8(127.5 + 120 * np.stack(waves, axis=2))
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("height, width", [(301, 640), (640, 301), (40, 35), (9, 14)])
+def test_the_small_square_is_that_of_the_long_way(tmp_path, name, height, width):
+    image, mode = Image.fromarray(smooth(height, width)), KINDS[name]
+    if mode == "I;16":
+        image = Image.fromarray(smooth(height, width)[..., 0].astype(np.uint16) * 257)
+    elif mode in ("RGBA", "LA"):
+        image = image.convert(mode)
+        image.putalpha(Image.fromarray(smooth(height, width)[..., 2]))
+    else:
+        image = image.convert(mode)
+    path = saved(image, tmp_path / name)
+    small, long_way = read_square(path, 16), resize(square(read_image(path)), (16, 16))
+    assert small.shape == (16, 16, 3) and small.dtype == np.float32
+    assert np.abs(small - long_way).mean() < .02 and np.abs(small - long_way).max() < (.3 if mode in "1P" else .1)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_small_square_is_upright(tmp_path, name, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(Image.fromarray(smooth(300, 200)), tmp_path / name, exif=exif)
+    np.testing.assert_allclose(read_square(path, 8), resize(square(read_image(path)), (8, 8)), atol=.1)
+
+
+def test_the_small_square_refuses_what_reading_refuses(tmp_path, monkeypatch):
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("text.png", "absent.png"):
+        with pytest.raises(ImageError, match=name):
+            read_square(tmp_path / name, 8)
+    (tmp_path / "bomb.png").write_bytes(png_header(40000, 40000))
+    with pytest.raises(ImageError, match="1600 megapixels"):
+        read_square(tmp_path / "bomb.png", 8)
+    with pytest.raises(ValueError, match="size must be 1 or more, not 0"):
+        read_square(tmp_path / "text.png", 0)
 
 
 # ---- Changing the size ---------------------------------------------------------------------------------------------

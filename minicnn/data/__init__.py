@@ -1,6 +1,6 @@
 """Pictures to learn from: labelled data sets, augmentation and batches.
 
-    train = load_cifar10("folder", split="train")
+    train = load("cifar10", split="train")      # or "mnist", "fashion-mnist", "cifar100", "shapes", or a folder
     for x, labels in Batches(train, size=128, seed=0, augment=augment.parse("crop,flip,rotate=10")).epoch(0):
         ...                                     # x (128, 32, 32, 3) float32 in 0..1, labels (128,) int64
 """
@@ -72,6 +72,12 @@ class Dataset:
 from minicnn.data import augment                                        # noqa: E402
 from minicnn.data.augment import random_crop, random_flip, standard     # noqa: E402
 from minicnn.data.batches import Batches                                # noqa: E402
+from minicnn.data.catalogue import NAMES, class_balance, load           # noqa: E402
 from minicnn.data.cifar10 import load_cifar10                           # noqa: E402
+from minicnn.data.cifar100 import load_cifar100                         # noqa: E402
+from minicnn.data.folder import load_folder                             # noqa: E402
+from minicnn.data.idx import load_fashion_mnist, load_mnist             # noqa: E402
+from minicnn.data.shapes import load_shapes                             # noqa: E402
 
-__all__ = ["Batches", "Dataset", "augment", "load_cifar10", "random_crop", "random_flip", "standard"]
+__all__ = ["NAMES", "Batches", "Dataset", "augment", "class_balance", "load", "load_cifar10", "load_cifar100",
+           "load_fashion_mnist", "load_folder", "load_mnist", "load_shapes", "random_crop", "random_flip", "standard"]
