@@ -25,9 +25,10 @@ def vgg11_small(class_names, rng=None, channels=3, size=32, width=64, dropout=.5
     width     filters of the first convolution; the paper's 64, or fewer for a quicker network
     dropout   the share of hidden neurons that a training step leaves out
 
-    Pictures of any size do: poolings round up, and where more than one pixel is left of a larger picture, the mean counts.
+    Pictures of any size from 17x17 on do: poolings round up, so that something is left for the last of them, and where more
+    than one pixel is left in the end, their mean counts.  Raises ValueError for smaller ones.
     """
-    input_shape = picture_shape("vgg11-small", size, channels)
+    input_shape = picture_shape("vgg11-small", size, channels, least=17)
     rng = generator(rng)
     layers = [Standardize()]
     for group in CONFIGURATION_A:
