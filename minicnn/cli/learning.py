@@ -25,19 +25,18 @@ DEFAULTS = Settings()
 def add_train(commands):
     parser = add_command(
         commands, "train", run_train, "train a network on pictures, also your own",
-        "Train a network on a data set that is known by name or on a folder of your own pictures, one folder a class; plainly\n"
-        "or against attacks (--epsilon).  The running average of its weights is kept.  A checkpoint is written beside FILE as\n"
-        "it goes, so that a run which was stopped, by Ctrl-C or a power cut, goes on with --resume and ends in the same\n"
-        "weights; and its learning curves, FILE-curves.csv and .png.  Several processes share the work when it is started\n"
-        "with mpiexec (pip install \"minicnn[mpi]\").",
+        "Train a network on a data set that is known by name, or on a folder of your own pictures, one folder a class;\n"
+        "plainly or against attacks (--epsilon).  The running average of its weights is kept.  A checkpoint is written\n"
+        "beside FILE as it goes, so that a run which was stopped, by Ctrl-C or a power cut, goes on with --resume and ends\n"
+        "in the same weights; and its learning curves, FILE-curves.csv and .png.  Started by `mpiexec -n 2 minicnn train\n"
+        "...` several processes share the work (pip install \"minicnn[mpi]\").",
         ["minicnn train --data shapes --epochs 5 -o shapes.safetensors",
          "minicnn train --data mnist --network lenet5 --epochs 6 --augment crop=2 -o digits.safetensors",
          "minicnn train --data my-pictures/ --size 64 --epochs 30 -o mine.safetensors",
          "minicnn train --data cifar10 --network my_net.py:build --augment standard,cutout,mixup -o my.safetensors",
          "minicnn train --data cifar10 --epochs 10 --epsilon .5 -o robust.safetensors",
          "minicnn train --data cifar10 --epochs 10 --epsilon .5 -o robust.safetensors --resume",
-         "minicnn train --data cifar10 --epochs 2 --lr .05 --epsilon .6 --from robust -o stronger.safetensors",
-         "mpiexec -n 2 minicnn train --data cifar10 --epochs 10 -o plain.safetensors"])
+         "minicnn train --data cifar10 --epochs 2 --lr .05 --epsilon .6 --from robust -o stronger.safetensors"])
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
     add_data(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
@@ -45,20 +44,25 @@ def add_train(commands):
     parser.add_argument("--from", dest="begin", metavar="NAME|FILE", help="learn on with the weights of a trained network")
     parser.add_argument("--widths", type=_widths, metavar="A,B/C,D/...",
                         help="of network small: filters of each convolution; a / halves the picture")
-    parser.add_argument("--augment", type=_augmentation, default=DEFAULTS.augment, metavar="LIST",
-                        help=f"what is done to the pictures: none, or some of {', '.join(augment.AMOUNTS)}, with amounts: "
-                             f"crop=4,flip,rotate=15 (standard: crop and flip); see `minicnn augment`")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=DEFAULTS.optimizer, help="(sgd, with Nesterov's momentum)")
-    parser.add_argument("--schedule", choices=SCHEDULES, default=DEFAULTS.schedule, help="of the learning rate (onecycle)")
-    parser.add_argument("--statistics", action="store_true",
-                        help="after every epoch, what is going on in each layer: outputs, weights, gradients")
+    _add_choices(parser)
+    parser.add_argument("--lr", type=amount, metavar="N",
+                        help=f"learning rate at its peak ({DEFAULTS.lr}; without batch norm, or with Adam, less)")
     for name, kind, text in _NUMBERS:
         default = getattr(DEFAULTS, name.replace("-", "_"))
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default})")
 
 
+def _add_choices(parser):
+    parser.add_argument("--augment", type=_augmentation, default=DEFAULTS.augment, metavar="LIST",
+                        help=f"what is done to the pictures: none, or some of {', '.join(augment.AMOUNTS)}, with amounts: "
+                             f"crop=4,flip,rotate=15 (standard: crop and flip); see `minicnn augment`")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=DEFAULTS.optimizer, help="(sgd, with momentum)")
+    parser.add_argument("--schedule", choices=SCHEDULES, default=DEFAULTS.schedule, help="of the learning rate (onecycle)")
+    parser.add_argument("--statistics", action="store_true",
+                        help="after every epoch, what is going on in each layer: outputs, weights, gradients")
+
+
 _NUMBERS = [("epochs", positive, "passes over the data"), ("batch", positive, "pictures a step"),
-            ("lr", amount, "learning rate at its peak; for Adam rather .001"),
             ("warmup", amount, "share of the steps until that peak"),
             ("weight-decay", amount, "pull of the weights towards zero"),
             ("label-smoothing", amount, "share of certainty that is not asked for"),
@@ -67,6 +71,11 @@ _NUMBERS = [("epochs", positive, "passes over the data"), ("batch", positive, "p
             ("attack-step", amount, "length of a step of that attack"),
             ("attack-steps", positive, "steps of that attack"),
             ("seed", natural, "of the weights, the order, the augmentation and the attack")]
+
+
+# The peak of the learning rate where none is asked for: networks without batch norm diverge at that of the others.
+_RATES = {"lenet5": .05, "vgg11-small": .05, "alexnet-small": .03}
+_RATES_OF_ADAM = {"adam": .002, "adamw": .002}
 
 
 def _augmentation(text):
@@ -91,6 +100,8 @@ def _widths(text):
 
 def run_train(args):
     checkpoint = _checked_places(args)
+    if args.lr is None:
+        args.lr = _RATES_OF_ADAM.get(args.optimizer) or _RATES.get(args.network, DEFAULTS.lr)
     train, test = (load_data(args, split) for split in ("train", "test"))
     start = _start_of_pictures(train)
     training = Training(_first_model(args, train), train, _settings(args), checkpoint)
@@ -117,8 +128,9 @@ def _first_model(args, train):
         return models.build(args.network, train.class_names, rng=args.seed, channels=channels, size=size, **options)
     model, _ = load_model(args.begin)
     if model.class_names != train.class_names or model.input_shape[2] != channels:
-        raise ValueError(f"network {args.begin} knows {', '.join(model.class_names)} in {model.input_shape[2]} channels, but the "
-                         f"pictures show {', '.join(train.class_names)} in {channels}: train a new one, without --from")
+        raise ValueError(f"network {args.begin} knows {', '.join(model.class_names)} in {model.input_shape[2]} channels, "
+                         f"but the pictures show {', '.join(train.class_names)} in {channels}: train a new one, without "
+                         "--from")
     model.start = None                           # what it was is drawn from the data again in the end
     return model
 
@@ -241,6 +253,6 @@ def _command(args):
     words += [word for name in ("limit", "size") if getattr(args, name) for word in (f"--{name}", str(getattr(args, name)))]
     for name in ("augment", "optimizer", "schedule"):
         words += [f"--{name}", getattr(args, name)]
-    for name, _, _ in _NUMBERS:
+    for name in ("lr", *(name for name, _, _ in _NUMBERS)):
         words += [f"--{name}", f"{getattr(args, name.replace('-', '_')):g}"]
     return shlex.join([*words, "-o", Path(args.output).name])
