@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__, images, weights
-from ..generate.features import activations, excite
+from ..generate.features import FOR_UNITS, activations, excite
 from ..generate.inversion import NO_PRIOR, Recipe, invert
 from .common import (add_command, add_model, amount, bar, complain, eight_bits, load_model, natural, opinions, positive,
                      probabilities, require_writable)
@@ -83,11 +83,8 @@ def add_invert(commands):
          "minicnn invert dog --start photo.jpg", "minicnn invert cat --no-prior -o noise.png",
          "minicnn invert --all -o every-class.png", "minicnn invert --all --model digits.safetensors -o digits.png",
          "minicnn invert --all --bn-prior .1 -o statistics.png",
-         "minicnn invert --target-layer features.8 --unit 5 -o unit.png"])
-    parser.add_argument("target", nargs="?", metavar="CLASS", help="what to draw: airplane, cat, ship, ...")
-    parser.add_argument("--all", action="store_true", help="every class the network knows, a row each")
-    parser.add_argument("--target-layer", metavar="NAME", help="instead of a class, a layer as `minicnn summary` names it")
-    parser.add_argument("--unit", type=natural, metavar="K", help="which channel of that layer, from 0")
+         "minicnn invert --target-layer features.19 --unit 3 -o unit.png"])
+    _add_targets(parser)
     parser.add_argument("-o", "--output", metavar="FILE",
                         help="the sheet, a .png or .jpg (CLASS.png, all.png or NAME-unit-K.png)")
     parser.add_argument("--count", type=positive, metavar="N",
@@ -99,6 +96,21 @@ def add_invert(commands):
     parser.add_argument("--native", metavar="DIR",
                         help="also write each picture alone, as small as the network sees it: DIR/cat-000.png, ...")
     parser.add_argument("--animate", metavar="FILE", help="also how they came about: a .gif, .webp or .png")
+    _add_ways(parser)
+    add_model(parser)
+    _add_own_network(parser)
+
+
+def _add_targets(parser):
+    """What is drawn."""
+    parser.add_argument("target", nargs="?", metavar="CLASS", help="what to draw: airplane, cat, ship, ...")
+    parser.add_argument("--all", action="store_true", help="every class the network knows, a row each")
+    parser.add_argument("--target-layer", metavar="NAME", help="instead of a class, a layer as `minicnn summary` names it")
+    parser.add_argument("--unit", type=natural, metavar="K", help="which channel of that layer, from 0")
+
+
+def _add_ways(parser):
+    """Where the pictures begin, and what holds them back from noise."""
     parser.add_argument("--start", metavar="noise|gaussian|PICTURE",
                         help="where pictures begin: noise, a blurred guess (gaussian, as usual), or a picture of yours")
     parser.add_argument("--no-prior", action="store_true",
@@ -106,8 +118,6 @@ def add_invert(commands):
     parser.add_argument("--bn-prior", type=amount, default=0., metavar="WEIGHT",
                         help="keep what goes into the batch norms, over all pictures of the sheet together, as it was in "
                              "training (0: do not)")
-    add_model(parser)
-    _add_own_network(parser)
 
 
 def run_invert(args):
@@ -128,7 +138,7 @@ def run_invert(args):
 
 
 def _subject(args):
-    """What is drawn, as a part of file names: 'cat', 'all' or 'features.8-unit-5'."""
+    """What is drawn, as a part of file names: 'cat', 'all' or 'features.19-unit-3'."""
     return "all" if args.all else args.target or f"{args.target_layer}-unit-{args.unit}"
 
 
@@ -139,7 +149,8 @@ def _complete(args):
     args.start = args.start or ("noise" if args.no_prior else "gaussian")
     from_picture = args.start not in ("noise", "gaussian")       # then each would be the same
     args.count = args.count or (1 if from_picture else 4 if args.all else 8)
-    args.recipe = dataclasses.replace(NO_PRIOR if args.no_prior else Recipe(), bn_prior=args.bn_prior)
+    usual = FOR_UNITS if args.target_layer else Recipe()
+    args.recipe = dataclasses.replace(NO_PRIOR if args.no_prior else usual, bn_prior=args.bn_prior)
     if args.steps is not None:
         args.recipe = dataclasses.replace(args.recipe, steps=args.steps)
     require_writable(args.output, images.PICTURE_FORMATS)
@@ -252,6 +263,8 @@ def _report(names, captions, args, seconds):
     print("how strongly the unit answers:" if args.target_layer else "what the network sees in them:")
     for k, name in enumerate(names):
         print(f"  {name:<{width}}  {', '.join(captions[k * args.count:(k + 1) * args.count])}")
+    if args.target_layer and "0" in captions:
+        print("  (0: it is silent there, and no small change wakes it; try the layer before the ReLU, or --start noise)")
     written = [args.output, args.animate, args.native and f"{len(captions)} pictures in {args.native}"]
     print(f"wrote {', '.join(filter(None, written))} in {seconds:.1f} s")
 

@@ -10,16 +10,20 @@ from .inside import layer_named, seen_inside
 from .inversion import Recipe, descend, start_pictures
 from .objectives import unit_activation
 
+# A unit in the middle answers less strongly than a class: as smooth as those, its pictures would be flat.
+FOR_UNITS = Recipe(smoothness=.3)
 
-def excite(model, layer, unit, count=8, seed=0, recipe=Recipe(), start="gaussian", watch=None):
+
+def excite(model, layer, unit, count=8, seed=0, recipe=FOR_UNITS, start="gaussian", watch=None):
     """Pictures to which one channel of a layer answers strongly: (count, H, W, C) float32 in 0..1.
 
-    layer   its name, as `model.named_modules()` and `minicnn summary` show it: "features.8"
+    layer   its name, as `model.named_modules()` and `minicnn summary` show it: "features.19"
     unit    the number of the channel, from 0; of a dense layer, of the neuron
     start   "gaussian" (for each picture the mean of a blurred draw of every class), "noise", or an array (H, W, C)
     Everything else is as in `invert`; in place of the cross-entropy stands the channel's mean, made large.
 
-    A layer that is called several times counts once, with its last output.
+    A unit after a ReLU may be silent at the start, 0 everywhere: then no direction makes it louder, and the picture stays.
+    Take the layer before the ReLU, or start from noise.  Of a layer that is called several times the last output counts.
     Raises ValueError for an unknown layer, with the names of some, an unknown unit or start, or a layer that is not used.
     """
     module = layer_named(model, layer)
