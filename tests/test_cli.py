@@ -40,6 +40,18 @@ def net(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def grey(tmp_path_factory):
+    """The path of a LeNet-5 for grey pictures of 28x28 that was never trained."""
+    rng = np.random.default_rng(0)
+    model = mc.models.build("lenet5", list("0123"), rng=0, channels=1, size=28)
+    images = rng.integers(0, 256, (80, 28, 28, 1), dtype=np.uint8)
+    model.start = ClassGaussian(4, channels=1).fit(mc.data.Dataset(images, np.arange(80) % 4, list("0123")))
+    path = tmp_path_factory.mktemp("grey") / "grey.safetensors"
+    mc.save(model, path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
 def cifar(tmp_path_factory):
     """A folder like CIFAR-10's binary version, with few pictures: each class has its own colour, and noise."""
     folder, rng = tmp_path_factory.mktemp("cifar"), np.random.default_rng(1)
@@ -106,6 +118,12 @@ def test_no_command_shows_help_and_is_an_error(run):
 @pytest.mark.parametrize("words, said", [
     ("frobnicate", "invalid choice: 'frobnicate'"), ("classify", "PICTURE"),
     ("invert", "name a CLASS to draw, or --all"),
+    ("invert --target-layer features.1", "--target-layer and --unit go together"),
+    ("invert cat --unit 3", "--target-layer and --unit go together"),
+    ("invert cat --target-layer features.1 --unit 3", "leave out CLASS and --all"),
+    ("invert --all --target-layer features.1 --unit 3", "leave out CLASS and --all"),
+    ("invert cat --no-prior --bn-prior 1", "leave out --bn-prior"),
+    ("invert cat --bn-prior -1", "'-1' is not a number from 0"),
     ("invert cat --count 0", "--count: '0' is not a whole number from 1 on"), ("invert cat --seed -1", "--seed"),
     ("invert cat --steps x", "'x' is not a whole number"), ("train", "-o/--output"),
     ("train -o a.safetensors --lr nan", "'nan' is not a number"),
@@ -256,6 +274,37 @@ def test_classify_agrees_with_the_network(run, net, tmp_path):
         assert re.search(rf"{CLASS_NAMES[k]} +{share[k]:.1%} ", out)
 
 
+def test_classify_shows_a_network_of_grey_pictures_grey_ones_of_its_size(run, grey, tmp_path):
+    Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
+    Image.fromarray(gradient_picture()).convert("L").save(tmp_path / "grey.png")
+    x = np.clip(mc.resize(gradient_picture()[:, 10:50], (28, 28), "lanczos"), 0, 1) @ np.array([.299, .587, .114], "f")
+    share = mc.softmax(mc.predict(mc.models.load(grey), x[None, :, :, None])).numpy()[0]
+    code, out, err = run("classify a.png grey.png --model", grey)
+    assert code == 0 and not err
+    coloured, already = re.findall(r"^\S+png\n((?:  .+\n){4})", out, re.M)
+    for k in range(4):
+        assert re.search(rf"^  {k} +{share[k]:.1%}", coloured, re.M)
+    shares = [[float(n) for n in re.findall(r"([\d.]+)%", block)] for block in (coloured, already)]
+    assert shares[0] == pytest.approx(shares[1], abs=.5)         # Pillow's grey is rounded to 8 bits
+
+
+def test_networks_of_ones_own_are_named_again(run, tmp_path):
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "own.py").write_text(
+        "import minicnn as mc\n\n\ndef build(class_names, rng, channels=3, size=32):\n"
+        "    return mc.Sequential(mc.Conv2d(channels, 4, 3, rng=rng), mc.ReLU(), mc.GlobalAvgPool2d(),\n"
+        "                         mc.Dense(4, len(class_names), rng=rng))\n")
+    mc.save(mc.models.build("nets/own.py:build", ["cat", "dog"], rng=0, size=40), tmp_path / "own.safetensors")
+    Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
+    for words in ("classify a.png", "invert cat --start noise --steps 1 --count 1 --native n"):
+        code, _, err = run(f"{words} --model own.safetensors")
+        assert code == 1 and not (tmp_path / "n").exists()
+        assert_one_line(err, "own.py:build", "name it")
+        assert run(f"{words} --model own.safetensors --network nets/own.py:build")[0] == 0
+    assert Image.open(tmp_path / "n" / "cat-000.png").size == (40, 40)
+    assert json.loads(run("show-settings cat.png")[1])["command"].endswith(" --network own.py:build")
+
+
 def bomb():
     """A PNG of a few bytes whose header speaks of 20000 x 20000 pixels."""
     def chunk(kind, data):
@@ -392,6 +441,77 @@ def test_no_prior_starts_from_noise_and_is_not_smooth(run, net, tmp_path):
     run("invert cat --steps 2 --count 2 --native usual --model", net)
     plain, usual = (mc.read_image(tmp_path / name / "cat-000.png") for name in ("plain", "usual"))
     assert np.abs(np.diff(plain, axis=1)).mean() > 3 * np.abs(np.diff(usual, axis=1)).mean()
+
+
+def test_invert_draws_grey_pictures_grey_and_of_their_size(run, grey, tmp_path):
+    Image.fromarray(gradient_picture()).save(tmp_path / "photo.png")
+    code, out, err = run("invert --all --count 2 --steps 2 --native n --animate a.gif --model", grey)
+    assert code == 0 and not err and "wrote all.png, a.gif, 8 pictures in n" in out
+    for path in (tmp_path / "n").iterdir():
+        assert Image.open(path).size == (28, 28) and Image.open(path).mode == "L"
+    sheet = np.asarray(Image.open("all.png"))
+    assert sheet.shape[1] == 16 + 2 * (192 + 16)                 # enlarged to the usual size of a picture on a sheet
+    first = sheet[16:16 + 192, 16:16 + 192]
+    assert (first == first[:, :, :1]).all() and first.std() > 1
+    assert run("invert 2 --start photo.png --steps 0 --native p --model", grey)[0] == 0
+    seen = np.clip(mc.resize(gradient_picture()[:, 10:50], (28, 28), "lanczos"), 0, 1) @ np.array([.299, .587, .114], "f")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "p" / "2-000.png")), np.floor(255 * seen + .5).astype(np.uint8))
+
+
+def test_large_pictures_are_not_made_smaller_on_the_sheet(run, tmp_path):
+    mc.save(mc.models.build("small", CLASS_NAMES, rng=0, widths=((4,),), size=200), tmp_path / "large.safetensors")
+    assert run("invert cat --start noise --steps 1 --count 1 --model large.safetensors")[0] == 0
+    assert Image.open("cat.png").width == 200 + 2 * 16
+    assert run("invert cat --start noise --steps 1 --count 1 --size 64 -o s.png --model large.safetensors")[0] == 0
+    assert Image.open("s.png").height < 64 + 60
+
+
+def test_invert_draws_what_excites_a_unit(run, net, tmp_path):
+    words = "invert --target-layer features.5 --unit 3 --count 2 --steps 5 --native n --animate a.gif --model"
+    code, out, err = run(words, net)
+    assert code == 0 and not err
+    assert "wrote features.5-unit-3.png, a.gif, 2 pictures in n" in out
+    drawn = np.stack([mc.read_image(tmp_path / "n" / f"features.5-unit-3-{i:03d}.png") for i in range(2)])
+    model = mc.models.load(net).eval()
+    answers = model.features[:6](mc.tensor(drawn)).data[..., 3].mean(axis=(1, 2))
+    told = re.search(r"^how strongly the unit answers:\n  features.5-unit-3  (\S+), (\S+)$", out, re.M)
+    assert [float(told[1]), float(told[2])] == pytest.approx(answers.tolist(), rel=1e-2)
+    command = json.loads(run("show-settings features.5-unit-3.png")[1])["command"]
+    assert command.startswith("minicnn invert --target-layer features.5 --unit 3 --count 2")
+    first = Path("features.5-unit-3.png").read_bytes()
+    os.symlink(net, tmp_path / "tiny.safetensors")
+    assert run(command.removeprefix("minicnn "), "-o", "again.png")[0] == 0
+    assert Path("again.png").read_bytes() == first
+
+
+def test_unknown_layers_and_units_are_one_line(run, net, tmp_path):
+    code, out, err = run("invert --target-layer conv --unit 0 --model", net)
+    assert code == 1 and not out
+    assert_one_line(err, "no layer 'conv'", "features.0, features.1", "minicnn summary")
+    code, out, err = run("invert --target-layer features.1 --unit 4 --model", net)
+    assert code == 1 and not out and not list(tmp_path.iterdir())
+    assert_one_line(err, "features.1", "no unit 4", "0 to 3")
+
+
+def test_a_silent_unit_is_told(run, tmp_path):
+    model = mc.models.build("small", CLASS_NAMES, rng=0, widths=((4,),))
+    model.features[2].bias.data[1] = -1e3
+    mc.save(model, tmp_path / "silent.safetensors")
+    words = "invert --unit 1 --count 1 --steps 2 --start noise --model silent.safetensors --target-layer"
+    assert "(0: it is silent there" in run(f"{words} features.3")[1]
+    assert "silent" not in run(f"{words} features.2")[1]
+
+
+def test_the_batch_norm_prior_is_kept_in_the_settings_and_needs_batch_norm(run, net, grey):
+    words = "invert cat --count 2 --steps 6 --native"
+    for folder, prior in [("without", ""), ("zero", "--bn-prior 0"), ("some", "--bn-prior 2.5")]:
+        assert run(f"{words} {folder} {prior} --model", net)[0] == 0
+    without, zero, some = (Path(folder, "cat-000.png").read_bytes() for folder in ("without", "zero", "some"))
+    assert without == zero != some
+    assert json.loads(run("show-settings some/cat-000.png")[1])["command"].endswith(" --bn-prior 2.5")
+    code, out, err = run("invert 2 --bn-prior .1 --model", grey)
+    assert code == 1 and not out
+    assert_one_line(err, "no BatchNorm2d", "batch-norm prior at 0")
 
 
 def test_invert_without_statistics_of_the_training_pictures(run, tmp_path):

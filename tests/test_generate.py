@@ -3,7 +3,10 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.generate import Recipe, invert, jitter, roll, total_variation
+from conftest import data_folder
+from minicnn.generate import (Recipe, batch_norm_prior, batch_norms, channel_moments, excite, invert, jitter, layer_named,
+                              roll, seen_inside, total_variation, unit_activation)
+from minicnn.generate.features import activations
 from minicnn.generate.inversion import NO_PRIOR, PictureDescent
 
 NAMES = ["cat", "dog", "ship"]
@@ -133,3 +136,222 @@ def test_nan_stops_the_run_with_the_operation_that_made_it():
     network.features[5].weight.data[0] = np.nan                  # the second convolution
     with pytest.raises(FloatingPointError, match="conv2d: NaN or infinity"):
         invert(network, "cat", count=1, start="noise", recipe=quick())
+
+
+# --------------------------------------------------------------------------------------- pictures of the network's own shape
+
+def started(network, seed=0):
+    """A network with statistics of random pictures of its own shape."""
+    size, channels = network.input_shape[1:]
+    images = np.random.default_rng(seed).integers(0, 256, (60, size, size, channels), dtype=np.uint8)
+    pictures = mc.data.Dataset(images, np.arange(60) % 3, NAMES)
+    network.start = mc.models.ClassGaussian(3, rank=10, channels=channels).fit(pictures)
+    return network
+
+
+def as_it_was(network, labels, seed, recipe):
+    """The loop as it stood when all pictures were 32x32x3, from the same parts."""
+    rng = np.random.default_rng(seed)
+    picture = mc.tensor(network.start.sample(labels, 32, rng), requires_grad=True)
+    optimizer = PictureDescent([picture], recipe.first, recipe.radius)
+    with network.frozen():
+        for step in range(recipe.steps):
+            loss = mc.cross_entropy(network(jitter(picture, recipe.jitter, rng)), labels)
+            loss = loss + recipe.smoothness * total_variation(picture)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.lr = recipe.first + (recipe.last - recipe.first) * step / recipe.steps
+            optimizer.step()
+    return picture.data
+
+
+def test_pictures_of_32x32x3_are_bit_for_bit_what_they_were(model):
+    labels = np.array([1, 2, 0])
+    for recipe in (quick(), quick(radius=.5), NO_PRIOR):         # no hash: other machines round otherwise
+        expected = as_it_was(model, labels, 9, recipe)
+        assert invert(model, labels, seed=9, recipe=recipe).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("network, size, channels", [("lenet5", 28, 1), ("small", 48, 3), ("small", 64, 1)])
+def test_pictures_have_the_shape_of_the_network_and_lengths_grow_with_it(network, size, channels):
+    options = {"widths": ((4,), (8,))} if network == "small" else {}
+    network = started(mc.models.build(network, NAMES, rng=0, size=size, channels=channels, **options))
+    pictures = []
+    invert(network, "ship", count=2, recipe=quick(steps=2, first=.1, smoothness=0., jitter=0),
+           start=np.full((size, size, channels), .5, np.float32), watch=lambda step, x: pictures.append(x.copy()))
+    moved = np.linalg.norm((pictures[1] - pictures[0]).reshape(2, -1), axis=1)
+    assert pictures[0].shape == (2, size, size, channels)
+    assert moved == pytest.approx(.1 * np.sqrt(size * size * channels / 3072), rel=1e-4)
+    drawn = invert(network, "ship", count=2, recipe=quick())
+    assert drawn.shape == (2, size, size, channels) and drawn.dtype == np.float32
+    assert drawn.min() >= 0 and drawn.max() <= 1
+
+
+def test_pictures_need_not_be_square():
+    network = started(mc.models.build("small", NAMES, rng=0, widths=((4,), (4,))))
+    network.input_shape = 24, 40, 3
+    assert invert(network, "cat", count=2, recipe=quick(steps=2)).shape == (2, 24, 40, 3)
+
+
+def test_a_recipe_is_scaled_in_its_lengths_only():
+    assert Recipe().scaled_to((32, 32, 3)) == Recipe()
+    scaled = Recipe(bn_prior=.1).scaled_to((64, 64, 3))
+    assert scaled == Recipe(first=.6, last=.06, radius=24., bn_prior=.1)
+
+
+def test_a_start_of_another_shape_is_refused():
+    network = mc.models.build("lenet5", NAMES, rng=0, size=28, channels=1)
+    with pytest.raises(ValueError, match=r"start is an array of shape \(32, 32, 3\), but this network .* \(28, 28, 1\)"):
+        invert(network, "cat", start=np.zeros((32, 32, 3), np.float32))
+
+
+def test_a_trained_network_sees_the_digits_that_it_drew():
+    """A few hundred digits are enough for a network that draws its own, and a picture of one class is no other's."""
+    train = mc.data.load(str(data_folder("mnist")), "train", 1500)
+    network = mc.models.build("lenet5", train.class_names, rng=0, size=28, channels=1)
+    network.start = mc.models.ClassGaussian(10, channels=1).fit(train)
+    settings = mc.training.Settings(epochs=2, batch=50, lr=.05, average=0., augment="none")
+    mc.training.Training(network, train, settings).run(quiet=True)
+    labels = np.arange(10)
+    drawn = invert(network, labels, recipe=Recipe(steps=30))
+    assert (mc.predict(network, drawn).argmax(axis=1) == labels).mean() >= .9
+    border = np.concatenate([drawn[:, :2].ravel(), drawn[:, -2:].ravel()])
+    assert border.mean() < .2 < drawn[:, 8:20, 8:20].mean()      # light on black, as digits are
+
+
+# ------------------------------------------------------------------------------------------------------- units of a layer
+
+def test_unit_activation_is_the_mean_of_one_channel_and_has_its_gradient():
+    y = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
+    assert unit_activation(mc.tensor(y), 3).item() == pytest.approx(y[:, :, :, 3].mean())
+    mc.gradcheck(lambda y: unit_activation(y, 3), y)
+    mc.gradcheck(lambda y: unit_activation(y, 0), y[:, 0, 0])
+
+
+def test_seen_inside_gives_what_went_in_and_came_out(model):
+    x = mc.tensor(np.random.default_rng(0).random((2, 32, 32, 3), dtype=np.float32))
+    with model.frozen():
+        output, calls = seen_inside(model, x, [model.features[1], model.features[3]])
+        assert [module for module, _, _ in calls] == [model.features[1], model.features[3]]
+        assert np.array_equal(output.data, model(x).data)
+        first, second = calls
+        assert np.array_equal(first[2].data, model.features[1](first[1]).data)
+        assert second[2].data.min() >= 0 and second[2].shape == first[2].shape
+        assert seen_inside(model, x, [])[1] == []
+
+
+@pytest.mark.parametrize("layer", ["features.1", "features.6", "features", "classifier.1"])
+@pytest.mark.parametrize("start", ["gaussian", "noise"])
+def test_a_unit_is_excited_more_and_more(model, layer, start):
+    seen = []
+
+    def watch(step, pictures):
+        seen.append(activations(model, layer, 2, pictures).mean())
+    drawn = excite(model, layer, 2, count=2, recipe=quick(steps=12, smoothness=0., jitter=0), start=start, watch=watch)
+    assert drawn.shape == (2, 32, 32, 3) and drawn.min() >= 0 and drawn.max() <= 1
+    assert activations(model, layer, 2, drawn).mean() > seen[6] > seen[0]
+
+
+def test_the_first_step_goes_along_the_gradient_of_the_unit(model):
+    start = np.random.default_rng(3).uniform(.4, .6, (32, 32, 3)).astype(np.float32)
+    drawn = excite(model, "features.5", 4, 1, recipe=quick(steps=1, smoothness=0., jitter=0), start=start)
+    picture = mc.tensor(start[None], requires_grad=True)
+    with model.frozen():
+        model.features[:6](picture)[..., 4].mean().backward()
+    expected = np.clip(start + .3 * picture.grad[0] / np.linalg.norm(picture.grad), 0, 1)
+    np.testing.assert_allclose(drawn[0], expected, atol=1e-6)
+
+
+def test_the_starts_of_a_unit_are_means_over_the_classes_and_depend_on_the_seed(model):
+    none = Recipe(steps=0)
+    starts = excite(model, "features.1", 0, count=2, seed=4, recipe=none)
+    draws = model.start.sample(np.array([0, 1, 2, 0, 1, 2]), 32, np.random.default_rng(4))
+    np.testing.assert_allclose(starts, [draws[:3].mean(axis=0), draws[3:].mean(axis=0)], atol=1e-6)
+    again, other = (excite(model, "features.1", 0, count=2, seed=seed, recipe=none) for seed in (4, 5))
+    assert starts.tobytes() == again.tobytes() != other.tobytes()
+
+
+def test_unknown_layers_and_units_are_named_with_what_there_is(model):
+    with pytest.raises(ValueError, match=r"no layer 'conv9'; it has features.0, features.1, .*, \.\.\. \(minicnn summary"):
+        excite(model, "conv9", 0)
+    with pytest.raises(ValueError, match="no layer ''"):
+        layer_named(model, "")
+    for unit in (8, -1):
+        with pytest.raises(ValueError, match=f"layer features.1 of this network has no unit {unit}; it has 0 to 7"):
+            excite(model, "features.1", unit)
+    unused = mc.models.build("small", NAMES, rng=0, widths=((4,),))
+    unused.spare = mc.ReLU()
+    with pytest.raises(ValueError, match="layer spare of this network is not called"):
+        excite(unused, "spare", 0, start="noise")
+
+
+def test_a_silent_unit_stays_silent_and_its_picture_stays():
+    network = mc.models.build("small", NAMES, rng=0, widths=((4,),))
+    network.features[2].bias.data[1] = -1e3                      # after the ReLU nothing of channel 1 is left
+    start = np.full((32, 32, 3), .5, np.float32)
+    drawn = excite(network, "features.3", 1, 1, recipe=quick(smoothness=0.), start=start)
+    assert np.array_equal(drawn[0], start) and activations(network, "features.3", 1, drawn) == 0
+    louder = excite(network, "features.2", 1, 1, recipe=quick(), start=start)
+    assert activations(network, "features.2", 1, louder) > activations(network, "features.2", 1, start[None])
+
+
+# --------------------------------------------------------------------------------------------------- the batch-norm prior
+
+def test_channel_moments_are_mean_and_variance():
+    x = np.random.default_rng(0).normal(3, 2, (4, 5, 6, 3))
+    mean, variance = channel_moments(mc.tensor(x))
+    np.testing.assert_allclose(mean.data, x.mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(variance.data, x.var(axis=(0, 1, 2)))
+    mc.gradcheck(lambda x: channel_moments(x)[1], x[:2, :3, :2])
+    mc.gradcheck(lambda x: channel_moments(x)[0], x[:, 0, 0])
+
+
+def in_float64(network):
+    for parameter in network.parameters():
+        parameter.data = parameter.data.astype(np.float64)
+    for module in batch_norms(network):
+        rng = np.random.default_rng(len(module.weight))
+        module.running_mean, module.running_var = rng.normal(0, 1, (2, len(module.weight))) ** 2
+    return network
+
+
+def test_the_prior_is_the_sum_of_squared_distances_and_its_gradient_holds_through_a_network():
+    network = in_float64(mc.models.build("small", NAMES, rng=0, widths=((3,), (4,))))
+    x = np.random.default_rng(1).random((2, 6, 6, 3))
+
+    def prior(x):
+        _, calls = seen_inside(network, x, batch_norms(network))
+        return batch_norm_prior([(layer, x) for layer, x, _ in calls])
+    with network.frozen():
+        _, calls = seen_inside(network, mc.tensor(x), batch_norms(network))
+        expected = sum(((inputs.data.mean(axis=(0, 1, 2)) - layer.running_mean) ** 2).sum()
+                       + ((inputs.data.var(axis=(0, 1, 2)) - layer.running_var) ** 2).sum() for layer, inputs, _ in calls)
+        assert len(calls) == 2 and prior(mc.tensor(x)).item() == pytest.approx(expected)
+        mc.gradcheck(prior, x)
+
+
+def test_the_prior_is_zero_for_the_batch_that_the_statistics_are_of():
+    layer, x = mc.BatchNorm2d(3), np.random.default_rng(0).normal(2, 3, (4, 5, 5, 3))
+    layer.running_mean, layer.running_var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+    assert batch_norm_prior([(layer, mc.tensor(x))]).item() == pytest.approx(0, abs=1e-20)
+    assert batch_norm_prior([(layer, mc.tensor(x + 1))]).item() == pytest.approx(3)
+
+
+def test_a_weight_of_the_prior_brings_the_statistics_nearer_and_none_changes_nothing(model):
+    def distance(pictures):
+        with model.frozen():
+            _, calls = seen_inside(model, mc.tensor(pictures), batch_norms(model))
+            return batch_norm_prior([(layer, x) for layer, x, _ in calls]).item()
+    labels = np.array([0, 1, 2, 0])
+    without, zero, some = (invert(model, labels, seed=2, recipe=quick(steps=15, **prior))
+                           for prior in ({}, {"bn_prior": 0.}, {"bn_prior": 10.}))
+    assert without.tobytes() == zero.tobytes()
+    assert distance(some) < .9 * distance(without)
+    loud, tame = (excite(model, "features.2", 1, 4, recipe=quick(steps=15, bn_prior=weight)) for weight in (0., 10.))
+    assert distance(tame) < distance(loud)       # a batch norm may be the layer that is excited, too
+
+
+def test_the_prior_without_batch_norm_is_refused():
+    network = mc.models.build("lenet5", NAMES, rng=0, size=28, channels=1)
+    with pytest.raises(ValueError, match="no BatchNorm2d.*leave the batch-norm prior at 0"):
+        invert(network, "cat", start="noise", recipe=quick(bn_prior=.1))

@@ -9,12 +9,14 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__, images, weights
+from ..generate.features import FOR_UNITS, activations, excite
 from ..generate.inversion import NO_PRIOR, Recipe, invert
-from .common import (add_command, add_model, bar, complain, eight_bits, load_model, natural, opinions, positive,
+from .common import (add_command, add_model, amount, bar, complain, eight_bits, load_model, natural, opinions, positive,
                      probabilities, require_writable)
 
-SIDE = 32                                        # of the pictures that the networks were trained with
 LIKELIEST = 5
+SHEET_SIDE = 192                                 # of a picture on a sheet, or its own if that is larger
+GREY = np.array([.299, .587, .114], np.float32)  # what red, green and blue add to the brightness (ITU-R BT.601)
 MOST_FRAMES, FRAME_SIDE = 30, 128                # of an animation: GIFs grow large and slow quickly
 
 
@@ -23,19 +25,27 @@ MOST_FRAMES, FRAME_SIDE = 30, 128                # of an animation: GIFs grow la
 def add_classify(commands):
     parser = add_command(
         commands, "classify", run_classify, "what a network sees in your pictures",
-        "The five likeliest classes of each picture.  The middle square of it is shrunk to 32x32 pixels: that is all\n"
-        "the network sees.  Any kind of picture file goes in; one that cannot be read is named, and the others go on.",
-        ["minicnn classify photo.jpg", "minicnn classify *.png --model my.safetensors"])
+        "The five likeliest classes of each picture.  The middle square of it is shrunk to the size that the network was\n"
+        "made for (32x32 pixels for the one that ships), and to grey if it knows only grey: that is all it sees.  Any\n"
+        "kind of picture file goes in; one that cannot be read is named, and the others go on.",
+        ["minicnn classify photo.jpg", "minicnn classify *.png --model my.safetensors",
+         "minicnn classify scan.png --model digits.safetensors"])
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a picture file")
     add_model(parser)
+    _add_own_network(parser)
+
+
+def _add_own_network(parser):
+    parser.add_argument("--network", metavar="FILE.py:FUNCTION",
+                        help="the function that built the network, if FILE holds one of your own; it is run")
 
 
 def run_classify(args):
-    model, _ = load_model(args.model)
+    model, _ = load_model(args.model, args.network)
     failed = 0
     for path in args.pictures:
         try:
-            picture = as_seen(path)
+            picture = as_seen(path, model.input_shape)
         except (ValueError, OSError) as error:
             if args.debug:
                 raise
@@ -46,10 +56,11 @@ def run_classify(args):
     return 1 if failed else 0
 
 
-def as_seen(path):
-    """The picture in a file as the networks take it: its middle square, (32, 32, 3) float32 in 0..1."""
+def as_seen(path, shape):
+    """The picture in a file as a network takes it: its middle square, float32 in 0..1 of `shape`, (H, W, 3) or (H, W, 1)."""
     picture = images.square(images.read_image(path))
-    return np.clip(images.resize(picture, (SIDE, SIDE), "lanczos"), 0, 1)
+    picture = np.clip(images.resize(picture, shape[:2], "lanczos"), 0, 1)
+    return (picture @ GREY)[..., None] if shape[2] == 1 else picture
 
 
 def _likeliest(path, class_names, shares):
@@ -65,39 +76,60 @@ def add_invert(commands):
     parser = add_command(
         commands, "invert", run_invert, "draw what a network thinks a class looks like",
         "Run a classifier in reverse: its weights are frozen, and the pixels follow the gradient until it sees the\n"
-        "class.  Writes a sheet with the network's opinion under each picture.  The same seed gives the same file.",
+        "class.  Writes a sheet with the network's opinion under each picture.  The same seed gives the same file.\n"
+        "Pictures have the size and the colours of those that the network was trained on.  With --target-layer they are\n"
+        "made to excite one channel of a layer instead: what it looks for.",
         ["minicnn invert cat -o cat.png", "minicnn invert ship --count 4 --native ships --animate ship.gif",
          "minicnn invert dog --start photo.jpg", "minicnn invert cat --no-prior -o noise.png",
-         "minicnn invert --all -o every-class.png"])
-    parser.add_argument("target", nargs="?", metavar="CLASS", help="what to draw: airplane, cat, ship, ...")
-    parser.add_argument("--all", action="store_true", help="every class the network knows, a row each")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the sheet, a .png or .jpg (CLASS.png, or all.png)")
+         "minicnn invert --all -o every-class.png", "minicnn invert --all --model digits.safetensors -o digits.png",
+         "minicnn invert --all --bn-prior .1 -o statistics.png",
+         "minicnn invert --target-layer features.19 --unit 3 -o unit.png"])
+    _add_targets(parser)
+    parser.add_argument("-o", "--output", metavar="FILE",
+                        help="the sheet, a .png or .jpg (CLASS.png, all.png or NAME-unit-K.png)")
     parser.add_argument("--count", type=positive, metavar="N",
                         help="how many (8; with --all 4 of each class; from a PICTURE 1)")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="another seed, other pictures (0)")
     parser.add_argument("--steps", type=natural, metavar="N", help=f"how often pixels are changed ({Recipe().steps})")
-    parser.add_argument("--size", type=positive, default=192, metavar="PIXELS",
-                        help="side of each picture on the sheet (192)")
+    parser.add_argument("--size", type=positive, metavar="PIXELS",
+                        help=f"height of each picture on the sheet ({SHEET_SIDE}, or its own if that is larger)")
     parser.add_argument("--native", metavar="DIR",
-                        help=f"also write each picture alone, {SIDE}x{SIDE}: DIR/cat-000.png, ...")
+                        help="also write each picture alone, as small as the network sees it: DIR/cat-000.png, ...")
     parser.add_argument("--animate", metavar="FILE", help="also how they came about: a .gif, .webp or .png")
+    _add_ways(parser)
+    add_model(parser)
+    _add_own_network(parser)
+
+
+def _add_targets(parser):
+    """What is drawn."""
+    parser.add_argument("target", nargs="?", metavar="CLASS", help="what to draw: airplane, cat, ship, ...")
+    parser.add_argument("--all", action="store_true", help="every class the network knows, a row each")
+    parser.add_argument("--target-layer", metavar="NAME", help="instead of a class, a layer as `minicnn summary` names it")
+    parser.add_argument("--unit", type=natural, metavar="K", help="which channel of that layer, from 0")
+
+
+def _add_ways(parser):
+    """Where the pictures begin, and what holds them back from noise."""
     parser.add_argument("--start", metavar="noise|gaussian|PICTURE",
                         help="where pictures begin: noise, a blurred guess (gaussian, as usual), or a picture of yours")
     parser.add_argument("--no-prior", action="store_true",
                         help="the plain gradient from noise: what it finds convinces the network and nobody else")
-    add_model(parser)
+    parser.add_argument("--bn-prior", type=amount, default=0., metavar="WEIGHT",
+                        help="keep what goes into the batch norms, over all pictures of the sheet together, as it was in "
+                             "training (0: do not)")
 
 
 def run_invert(args):
     started = time.perf_counter()
     _complete(args)
-    model, weights_path = load_model(args.model)
-    names = model.class_names if args.all else [args.target]
-    labels = np.repeat([model.class_index(name) for name in names], args.count)
-    start = args.start if args.start in ("noise", "gaussian") else as_seen(args.start)
-    floats, frames = _draw(model, labels, start, args)
+    model, weights_path = load_model(args.model, args.network)
+    args.size = args.size or max(SHEET_SIDE, model.input_shape[0])
+    names = [_subject(args)] if not args.all else model.class_names
+    start = args.start if args.start in ("noise", "gaussian") else as_seen(args.start, model.input_shape)
+    floats, frames = _draw(model, start, args)
     pictures, settings = eight_bits(floats), _settings(args, weights_path)
-    captions = opinions(model, pictures)
+    captions = _captions(model, pictures, args)
     _write_sheet(pictures, captions, args, settings)
     _write_native(pictures, names, args, settings)
     _write_animation([*frames, pictures], model, args, settings)
@@ -105,15 +137,20 @@ def run_invert(args):
     return 0
 
 
+def _subject(args):
+    """What is drawn, as a part of file names: 'cat', 'all' or 'features.19-unit-3'."""
+    return "all" if args.all else args.target or f"{args.target_layer}-unit-{args.unit}"
+
+
 def _complete(args):
     """Fill in what depends on other arguments, and refuse what could not be done in the end."""
-    if not args.all and args.target is None:
-        args.usage_error("name a CLASS to draw, or --all")
-    args.output = args.output or f"{'all' if args.all else args.target}.png"
+    _require_one_target(args)
+    args.output = args.output or f"{_subject(args)}.png"
     args.start = args.start or ("noise" if args.no_prior else "gaussian")
     from_picture = args.start not in ("noise", "gaussian")       # then each would be the same
     args.count = args.count or (1 if from_picture else 4 if args.all else 8)
-    args.recipe = NO_PRIOR if args.no_prior else Recipe()
+    usual = FOR_UNITS if args.target_layer else Recipe()
+    args.recipe = dataclasses.replace(NO_PRIOR if args.no_prior else usual, bn_prior=args.bn_prior)
     if args.steps is not None:
         args.recipe = dataclasses.replace(args.recipe, steps=args.steps)
     require_writable(args.output, images.PICTURE_FORMATS)
@@ -123,7 +160,19 @@ def _complete(args):
         raise ValueError(f"--native {args.native} is a file; name a folder")
 
 
-def _draw(model, labels, start, args):
+def _require_one_target(args):
+    if (args.target_layer is None) != (args.unit is None):
+        args.usage_error("--target-layer and --unit go together: name a layer and one of its channels")
+    targets = [args.target is not None, args.all, args.target_layer is not None]
+    if not any(targets):
+        args.usage_error("name a CLASS to draw, or --all, or --target-layer and --unit")
+    if sum(targets) > 1 and args.target_layer is not None:
+        args.usage_error("--target-layer draws a unit instead of a class: leave out CLASS and --all")
+    if args.no_prior and args.bn_prior:
+        args.usage_error("--no-prior is the plain gradient: leave out --bn-prior")
+
+
+def _draw(model, start, args):
     """(pictures, some of the pictures on the way for the animation)."""
     frames, every = [], -(-args.recipe.steps // MOST_FRAMES) or 1
     with tqdm(total=args.recipe.steps, desc="drawing", unit="step", leave=False, disable=None) as progress:
@@ -131,7 +180,19 @@ def _draw(model, labels, start, args):
             progress.update()
             if args.animate and step % every == 0:
                 frames.append(eight_bits(pictures))
-        return invert(model, labels, args.count, args.seed, args.recipe, start, watch), frames
+        rest = args.count, args.seed, args.recipe, start, watch
+        if args.target_layer:
+            return excite(model, args.target_layer, args.unit, *rest), frames
+        names = model.class_names if args.all else [args.target]
+        return invert(model, np.repeat([model.class_index(name) for name in names], args.count), *rest), frames
+
+
+def _captions(model, pictures, args):
+    """Under each picture: the network's opinion; of a unit how strongly it answers."""
+    if not args.target_layer:
+        return opinions(model, pictures)
+    x = pictures.astype(np.float32) / 255
+    return [f"{value:.3g}" for value in activations(model, args.target_layer, args.unit, x)]
 
 
 def _settings(args, weights_path):
@@ -146,15 +207,26 @@ def _settings(args, weights_path):
 def _command(args):
     """The command with everything said that matters.  Files by their names only, not where they lie."""
     start = args.start if args.start in ("noise", "gaussian") else Path(args.start).name
-    words = ["minicnn", "invert", "--all" if args.all else args.target]
+    words = ["minicnn", "invert", *_target_words(args)]
     for option, value in [("count", args.count), ("seed", args.seed), ("steps", args.recipe.steps),
                           ("size", args.size), ("start", start), ("model", Path(args.model).name)]:
         words += [f"--{option}", str(value)]
+    if args.network:
+        place, _, function = args.network.rpartition(":")
+        words += ["--network", f"{Path(place).name}:{function}"]
+    words += ["--bn-prior", str(args.bn_prior)] if args.bn_prior else []
     return shlex.join(words + ["--no-prior"] * args.no_prior)
 
 
+def _target_words(args):
+    if args.target_layer:
+        return ["--target-layer", args.target_layer, "--unit", str(args.unit)]
+    return ["--all" if args.all else args.target]
+
+
 def _sheet(pictures, captions, args, side):
-    return images.contact_sheet(pictures, captions, columns=args.count if args.all else None, scale=side / SIDE)
+    scale = side / pictures[0].shape[0]
+    return images.contact_sheet(pictures, captions, columns=args.count if args.all else None, scale=scale)
 
 
 def _write_sheet(pictures, captions, args, settings):
@@ -173,7 +245,7 @@ def _write_native(pictures, names, args, settings):
 def _write_animation(frames, model, args, settings):
     if not args.animate:
         return
-    sheets = [_sheet(pictures, opinions(model, pictures), args, FRAME_SIDE) for pictures in frames]
+    sheets = [_sheet(pictures, _captions(model, pictures, args), args, FRAME_SIDE) for pictures in frames]
     images.write_animation(_of_one_size(sheets), args.animate, settings=settings)
 
 
@@ -188,9 +260,11 @@ def _of_one_size(sheets):
 
 def _report(names, captions, args, seconds):
     width = max(map(len, names))
-    print("what the network sees in them:")
+    print("how strongly the unit answers:" if args.target_layer else "what the network sees in them:")
     for k, name in enumerate(names):
         print(f"  {name:<{width}}  {', '.join(captions[k * args.count:(k + 1) * args.count])}")
+    if args.target_layer and "0" in captions:
+        print("  (0: it is silent there, and no small change wakes it; try the layer before the ReLU, or --start noise)")
     written = [args.output, args.animate, args.native and f"{len(captions)} pictures in {args.native}"]
     print(f"wrote {', '.join(filter(None, written))} in {seconds:.1f} s")
 

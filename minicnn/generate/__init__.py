@@ -1,4 +1,6 @@
 """A picture as the parameter: what optimizers do to weights, done to pixels."""
+from .features import activations, excite
+from .inside import batch_norms, layer_named, seen_inside
 from .inversion import Recipe, invert
-from .objectives import total_variation
+from .objectives import batch_norm_prior, channel_moments, total_variation, unit_activation
 from .transforms import jitter, roll

@@ -7,6 +7,8 @@ turn a blurred guess into what the network thinks a cat looks like.
 That works if the network has been trained against small attacks.  An ordinary one answers with noise that it takes for a
 cat; so does a robust one that takes the short and straight way there (`NO_PRIOR`).
 """
+import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,19 +18,23 @@ from ..backend import array_library
 from ..layers.loss import cross_entropy
 from ..optim import Optimizer
 from ..tensor import raise_first_nonfinite, tensor
-from .objectives import total_variation
+from .inside import batch_norms, seen_inside
+from .objectives import batch_norm_prior, total_variation
 from .transforms import jitter
+
+USUAL_VALUES = 32 * 32 * 3                       # numbers of the pictures in whose L2 norms a Recipe speaks
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How pictures are made.  Lengths are L2 norms of a whole 32x32 picture with values 0..1.
+    """How pictures are made.  Lengths are L2 norms of a whole 32x32x3 picture with values 0..1, whatever is drawn.
 
     steps        how often the picture is changed
     first, last  length of the first and of the last step; between them it falls evenly
     radius       how far a picture may move from its start
     smoothness   weight of the total variation beside the cross-entropy
     jitter       pixels by which the picture is moved at random before the network sees it
+    bn_prior     weight of the batch-norm prior (see objectives.py) beside the cross-entropy, 0 for none
     """
     steps: int = 80
     first: float = .3
@@ -36,6 +42,12 @@ class Recipe:
     radius: float = 12.
     smoothness: float = 1.5
     jitter: int = 2
+    bn_prior: float = 0.
+
+    def scaled_to(self, shape):
+        """The recipe for pictures of another shape (H, W, C): norms grow with the root of the number of values."""
+        factor = math.sqrt(math.prod(shape) / USUAL_VALUES)
+        return dataclasses.replace(self, **{name: getattr(self, name) * factor for name in ("first", "last", "radius")})
 
 
 # The plain gradient, a short and straight way: from noise, what it finds convinces the network and nobody else.
@@ -59,27 +71,39 @@ class PictureDescent(Optimizer):
 
 
 def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", watch=None):
-    """Pictures that `model` takes for `target`: (n, H, W, 3) float32 in 0..1.
+    """Pictures that `model` takes for `target`: (n, H, W, C) float32 in 0..1, of the shape that it was built for.
 
     target  the name of a class, for `count` pictures; or an array with the number of a class for each picture
     seed    of the start and the jitter: the same seed gives the same pictures
-    start   "gaussian" (a blurred draw from the class's training pictures), "noise", or an array (H, W, 3) in 0..1
+    recipe  its lengths are those for 32x32x3, and are scaled to the shape of the pictures
+    start   "gaussian" (a blurred draw from the class's training pictures), "noise", or an array (H, W, C) in 0..1
     watch   None, or a function of (step, pictures), called before every step: for animations
 
-    Raises ValueError for an unknown class or start, FloatingPointError, with the operation's name, when a number is no
-    longer finite.
+    Raises ValueError for an unknown class or start and for a batch-norm prior without batch norm, FloatingPointError, with
+    the operation's name, when a number is no longer finite.
     """
     rng = np.random.default_rng(seed)
     labels = np.full(count, model.class_index(target)) if isinstance(target, str) else np.asarray(target)
-    picture = tensor(start_pictures(model, labels, start, rng), requires_grad=True)
+    pictures = start_pictures(model, labels, start, rng)
+    return descend(model, pictures, lambda logits, _: cross_entropy(logits, labels), recipe, rng, watch)
+
+
+def descend(model, pictures, wish, recipe, rng, watch=None, layers=()):
+    """Change `pictures` (n, H, W, C) by the recipe until the wish, a number that is made small, is fulfilled.
+
+    wish    function of the network's output and of the calls of `layers`: see inside.seen_inside
+    layers  the Modules whose inputs and outputs the wish needs to see
+    """
+    picture, recipe = tensor(pictures, requires_grad=True), recipe.scaled_to(pictures.shape[1:])
+    norms = batch_norms(model) if recipe.bn_prior else []
     optimizer = PictureDescent([picture], recipe.first, recipe.radius)
     with model.frozen():
         for step in range(recipe.steps):
             if watch:
                 watch(step, picture.data)
-            loss = objective(model, picture, labels, recipe, rng)
+            loss = objective(model, picture, wish, recipe, rng, layers, norms)
             if not np.isfinite(loss.item()):
-                raise_first_nonfinite(lambda: objective(model, picture, labels, recipe, rng))
+                raise_first_nonfinite(lambda: objective(model, picture, wish, recipe, rng, layers, norms))
             optimizer.zero_grad()
             loss.backward()
             optimizer.lr = recipe.first + (recipe.last - recipe.first) * step / recipe.steps
@@ -87,21 +111,32 @@ def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", wa
     return picture.data
 
 
-def objective(model, picture, labels, recipe, rng):
-    """What is made small: the network's surprise, when told the class, at the picture a little moved; and the roughness."""
-    loss = cross_entropy(model(jitter(picture, recipe.jitter, rng)), labels)
-    return loss + recipe.smoothness * total_variation(picture)
+def objective(model, picture, wish, recipe, rng, layers=(), norms=()):
+    """What is made small: what is wished of the network, at the picture a little moved; the roughness; the prior."""
+    output, calls = seen_inside(model, jitter(picture, recipe.jitter, rng), [*layers, *norms])
+    loss = wish(output, calls) + recipe.smoothness * total_variation(picture)
+    if recipe.bn_prior:
+        loss = loss + recipe.bn_prior * batch_norm_prior([(layer, x) for layer, x, _ in calls if layer in norms])
+    return loss
 
 
-def start_pictures(model, labels, start, rng, size=32):
-    """(n, size, size, 3) float32 in 0..1 for labels (n,); start as in `invert`."""
-    shape = (len(labels), size, size, 3)
+def start_pictures(model, labels, start, rng):
+    """(n, H, W, C) float32 in 0..1, of the model's input_shape, for labels (n,); start as in `invert`."""
+    shape = (len(labels), *model.input_shape)
     if not isinstance(start, str):
-        return np.broadcast_to(np.asarray(start, np.float32), shape).copy()
+        return _copies(np.asarray(start, np.float32), shape)
     if start == "noise":
         return rng.random(shape, dtype=np.float32)
     if start != "gaussian":
         raise ValueError(f"start must be 'gaussian', 'noise' or a picture, not {start!r}")
     if model.start is None:
         raise ValueError("this network has no statistics of its training pictures to start from: use start='noise'")
-    return model.start.sample(labels, size, rng)
+    return model.start.sample(labels, model.input_shape[:2], rng)
+
+
+def _copies(picture, shape):
+    try:
+        return np.broadcast_to(picture, shape).copy()
+    except ValueError:
+        raise ValueError(f"start is an array of shape {picture.shape}, but this network sees pictures {shape[1:]}: "
+                         "resize it first") from None

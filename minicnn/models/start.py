@@ -44,12 +44,15 @@ class ClassGaussian(Module):
         return self
 
     def sample(self, labels, size, rng):
-        """One picture for each label: (n, size, size, channels) float32 in 0..1.  rng is a numpy Generator."""
+        """One picture for each label: (n, H, W, channels) float32 in 0..1.
+
+        size   H = W, or the pair (H, W);  rng: a numpy Generator
+        """
         z = rng.standard_normal((len(labels), self.factor.shape[2], 1)).astype(np.float32)
         small = self.mean[labels] + (self.factor[labels] @ z)[..., 0]    # (n, 192)
         small = small.reshape(-1, SIDE, SIDE, self.channels)
         with no_grad():
-            return np.clip(upsample(small, size=(size, size), mode="bilinear").data, 0, 1)
+            return np.clip(upsample(small, size=size, mode="bilinear").data, 0, 1)
 
 
 def shrunk(x):
