@@ -624,6 +624,20 @@ def test_ctrl_c_in_training_says_how_to_go_on_and_the_end_is_the_same(run, cifar
     assert all(np.array_equal(stopped[name], undisturbed[name]) for name in undisturbed)
 
 
+def test_pictures_that_cannot_be_read_are_told_in_a_line(run, tmp_path):
+    """The others are learned; nobody wants to see where in the code the warning was made."""
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(tmp_path / "own" / name / f"{i}.png")
+    (tmp_path / "own" / "one" / "broken.jpg").write_bytes(b"not a picture")
+    code, out, err = run("train --widths 4/6 --batch 5 --epochs 1 -o own.safetensors --data", str(tmp_path / "own"))
+    assert code == 0 and "of 5 test pictures recognised" in out and "classes: one 10, two 9" in out
+    assert all(line.startswith("minicnn: warning: ") and "one/broken.jpg" in line for line in err.splitlines())
+    assert len(err.splitlines()) == 1 and Path("own-curves.csv").exists() and Path("own-curves.png").exists()
+
+
 def test_too_few_pictures_are_refused_before_the_training(run, cifar):
     code, out, err = run("train --limit 12 -o net.safetensors --data", cifar)
     assert code == 1 and not out

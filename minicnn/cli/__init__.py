@@ -15,6 +15,7 @@ import os
 import sys
 import textwrap
 import traceback
+import warnings
 
 from .. import __version__, collective, parallel
 from . import augmenting, evaluating, inspecting, learning, pictures
@@ -28,7 +29,9 @@ def main(argv=None):
     parallel.keep_freed_memory()
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(argv)
+        with warnings.catch_warnings():
+            warnings.showwarning = _told_warning
+            code = _run(argv)
         sys.stdout.flush()                       # so that a reader who has left (`| head`) is noticed here
         return code
     except SystemExit as stop:                   # argparse: after --help, or wrong usage
@@ -53,6 +56,11 @@ def _run(argv):
         return 2
     args.argv = argv
     return args.run(args)
+
+
+def _told_warning(message, *_):
+    """One line on stderr: where in the code it came from is nothing to the user."""
+    print(f"minicnn: warning: {message}", file=sys.stderr)
 
 
 def _told(error, debug):
