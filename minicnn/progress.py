@@ -73,8 +73,8 @@ def statistics(model, x, labels):
     [{"layer": name, "kind": repr, "mean", "std", "zeros": of its output, "weight", "gradient": L2 norms}, ...], the gradient
     being the loss's with respect to the weight.
 
-    A layer whose output is the same for everything (std 0), mostly zeros, or whose gradient is a thousandth of its
-    neighbours', does not learn.  The model itself stays as it is: a copy is asked, in training mode.
+    A layer whose output is the same for everything (std 0), or whose gradient is a thousandth of its neighbours', does not
+    learn.  The model itself stays as it is: a copy is asked, in training mode.
     """
     model = copy.deepcopy(model).train()
     names = {id(module): name for name, module in model.named_modules()}
