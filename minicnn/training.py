@@ -122,6 +122,7 @@ class Training:
                 self.save()
         self._close_epoch(test, time.perf_counter() - started, quiet)
 
+    @np.errstate(over="ignore", invalid="ignore")                # a NaN is told with the operation's name instead
     def step(self, pictures, labels):
         """One batch: attack it if asked, predict, learn.  Raises FloatingPointError when the loss is not finite."""
         settings, x = self.settings, pictures

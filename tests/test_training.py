@@ -2,6 +2,7 @@
 import dataclasses
 import os
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -210,7 +211,8 @@ def test_history_has_a_row_an_epoch_and_the_loss_falls(data):
 def test_nan_is_explained_with_the_operation_that_made_it(name, operation, epsilon, data):
     run = Training(network(), data, dataclasses.replace(SETTINGS, epsilon=epsilon))
     run.model.state_dict()[name].flat[0] = np.inf
-    with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as error:
+    with warnings.catch_warnings(), pytest.raises(FloatingPointError) as error:
+        warnings.simplefilter("error")                           # NumPy's own warnings would come first, and say less
         run.run(quiet=True)
     message = str(error.value)
     assert f"epoch 1, batch 1: {operation}: NaN or infinity" in message and "lower learning rate than 0.1" in message
