@@ -83,6 +83,9 @@ class Training:
     """
 
     def __init__(self, model, data, settings, path=None, save_every=200):
+        if settings.batch < collective.processes():
+            raise ValueError(f"Training: a batch of {settings.batch} cannot be shared among {collective.processes()} "
+                             "processes: use a larger batch or fewer processes")
         self.model, self.settings, self.path, self.save_every = model, settings, path, save_every
         self.batches = Batches(data, settings.batch, settings.seed, augment.parse(settings.augment))
         self.schedule = SCHEDULES[settings.schedule](settings, settings.epochs * len(self.batches))
@@ -279,10 +282,10 @@ def accuracy(model, data, attack=None, batch=250):
     return float(recognised(model, data, attack, batch).mean())
 
 
-def recognised(model, data, attack=None, batch=250, progress=None):
-    """Which pictures are recognised: (N,) booleans.  `attack` as in accuracy; progress: None, or the name of a bar."""
+def recognised(model, data, attack=None, batch=250):
+    """Which pictures are recognised: (N,) booleans.  `attack` as in accuracy."""
     hits = np.zeros(len(data), bool)
-    for i in tqdm(range(0, len(data), batch), progress, leave=False, disable=None if progress else True):
+    for i in range(0, len(data), batch):
         part = slice(i, i + batch)
         x, labels = data.images_float(part), data.labels[part]
         x = attack(model, x, labels) if attack else x

@@ -15,3 +15,9 @@ def data_folder(name):
     if not folder.is_dir():
         pytest.skip(f"no test data in {folder}; set MINICNN_TEST_DATA to the folder that holds {name}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_folder_from_the_environment(monkeypatch):
+    """Tests find only the data that they name themselves."""
+    monkeypatch.delenv("MINICNN_DATA", raising=False)

@@ -74,6 +74,16 @@ def test_an_error_in_one_process_ends_them_all(tmp_path):
     assert done.returncode != 0 and "there is no network absent" in done.stderr
 
 
+def test_a_batch_that_is_too_small_to_be_shared_is_refused(monkeypatch):
+    from minicnn.data import load_shapes
+    from minicnn.models import build
+    from minicnn.training import Settings, Training
+    data = load_shapes(limit=16)
+    monkeypatch.setattr(collective, "processes", lambda: 5)
+    with pytest.raises(ValueError, match="a batch of 4 cannot be shared among 5 processes: use a larger batch"):
+        Training(build("small", data.class_names, rng=0, widths=((4,),)), data, Settings(batch=4))
+
+
 def test_alone_a_sum_is_the_array_itself():
     x = np.arange(3.)
     assert collective.processes() == 1 and collective.rank() == 0

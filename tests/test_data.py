@@ -14,11 +14,6 @@ from minicnn.data.cifar10 import CLASS_NAMES
 TRAIN_FILES = [f"data_batch_{i}" for i in range(1, 6)]
 
 
-@pytest.fixture(autouse=True)
-def no_folder_from_the_environment(monkeypatch):
-    monkeypatch.delenv("MINICNN_DATA", raising=False)
-
-
 @pytest.fixture
 def pictures():
     """Twelve pictures and their labels: ten for five training files of two, two for the test file."""

@@ -9,11 +9,6 @@ from minicnn.data import load_cifar100
 FINE, COARSE = [f"fine_{i}" for i in range(100)], [f"coarse_{i}" for i in range(20)]
 
 
-@pytest.fixture(autouse=True)
-def no_folder_from_the_environment(monkeypatch):
-    monkeypatch.delenv("MINICNN_DATA", raising=False)
-
-
 @pytest.fixture
 def pictures():
     """Ten pictures, their fine and their coarse labels: seven to learn from, three to test with."""

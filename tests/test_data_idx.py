@@ -9,11 +9,6 @@ from minicnn.data import load_fashion_mnist, load_mnist
 from minicnn.data.idx import FILES, FIRST_LABELS, read_idx
 
 
-@pytest.fixture(autouse=True)
-def no_folder_from_the_environment(monkeypatch):
-    monkeypatch.delenv("MINICNN_DATA", raising=False)
-
-
 @pytest.fixture
 def pictures():
     """Twelve training and twelve test pictures, and labels that begin like those of neither data set."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import models
 from ..data import NAMES, load
+from ..layers import softmax
 from ..training import predict
 from ..userfile import is_place
 
@@ -138,9 +139,7 @@ def eight_bits(pictures):
 def probabilities(model, pictures):
     """(N, H, W, 3), uint8 or float 0..1  ->  (N, classes): the network's opinion of each picture."""
     x = pictures.astype(np.float32) / 255 if pictures.dtype == np.uint8 else pictures.astype(np.float32)
-    logits = predict(model, x)
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    return softmax(predict(model, x)).numpy()
 
 
 def opinions(model, pictures):
