@@ -355,7 +355,7 @@ def test_bars_without_blocks_where_the_terminal_has_none(net, tmp_path):
 # ---- invert --------------------------------------------------------------------------------------------------------
 
 def test_invert_writes_a_sheet_pictures_and_an_animation(run, net, tmp_path):
-    code, out, err = run("invert ship --count 3 --steps 4 --size 64 --native ships --animate ship.gif --model", net)
+    code, out, err = run("invert ship --count 3 --steps 4 --display 64 --native ships --animate ship.gif --model", net)
     assert code == 0 and not err
     assert re.search(r"^wrote ship.png, ship.gif, 3 pictures in ships in \d+\.\d s$", out, re.M)
     assert sorted(path.name for path in (tmp_path / "ships").iterdir()) == [f"ship-{i:03d}.png" for i in range(3)]
@@ -396,13 +396,14 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(run, net, tm
 
 
 def test_settings_tell_how_to_make_the_picture_again(run, net, tmp_path):
-    run("invert bird --seed 3 --steps 2 --count 2 --size 40 --start noise --native n -o made/../bird.png --model", net)
+    run("invert bird --seed 3 --steps 2 --count 2 --size 40 --display 80 --start noise --native n -o made/../bird.png --model", net)
     assert not (tmp_path / "bird.png").exists()  # there is no folder "made"
-    run("invert bird --seed 3 --steps 2 --count 2 --size 40 --start noise --native n --model", net)
+    run("invert bird --seed 3 --steps 2 --count 2 --size 40 --display 80 --start noise --native n --model", net)
     code, out, _ = run("show-settings bird.png")
     settings = json.loads(out)
     assert code == 0 and settings == {
-        "command": "minicnn invert bird --count 2 --seed 3 --steps 2 --size 40 --start noise --model tiny.safetensors",
+        "command": "minicnn invert bird --count 2 --seed 3 --steps 2 --size 40 --display 80 --start noise "
+                   "--model tiny.safetensors",
         "seed": 3, "version": mc.__version__, "model": "tiny.safetensors",
         "weights": hashlib.sha256(Path(net).read_bytes()).hexdigest()[:12]}
     single = json.loads(run("show-settings n/bird-001.png")[1])
@@ -425,13 +426,38 @@ def test_a_picture_to_start_from_is_known_by_its_hash(run, net, tmp_path):
     assert np.array_equal(drawn, np.floor(255 * seen + .5).astype(np.uint8))
 
 
+def test_pictures_are_drawn_larger_than_the_network_knows_them(run, net, tmp_path):
+    """The sheet of the first command holds 96x96 pixels; alone they are written in --size, or as small as ever."""
+    assert run("invert cat --count 2 --steps 2 --model", net)[0] == 0
+    assert "--size 96" in json.loads(run("show-settings cat.png")[1])["command"]
+    assert run("invert cat --count 2 --steps 2 --size 48 --native n --animate a.gif --model", net)[0] == 0
+    large = np.stack([mc.read_image(tmp_path / "n" / f"cat-{i:03d}.png") for i in range(2)])
+    expected = mc.generate.invert(mc.models.load(net), "cat", 2, recipe=mc.generate.Recipe(steps=2), size=48)
+    assert np.array_equal(np.rint(large * 255), np.floor(255 * expected + .5))
+    assert Image.open("cat.png").width == 16 + 2 * (192 + 16) and Image.open("a.gif").n_frames == 5
+    code, _, err = run("invert cat --size 16 --model", net)
+    assert code == 1
+    assert_one_line(err, "size (16, 16)", "(32, 32)")
+
+
+def test_the_other_network_is_asked_what_it_sees(run, net, grey, tmp_path):
+    _, out, _ = run("invert cat --count 2 --steps 3 --size 64 --native n --model", net)
+    told = re.search(r"and what standard sees, a network that took no part in drawing them:\n  cat  (.*)\n", out)[1]
+    pictures = [mc.read_image(tmp_path / "n" / f"cat-{i:03d}.png") for i in range(2)]
+    small = np.stack([np.clip(mc.resize(picture, (32, 32), "lanczos"), 0, 1) for picture in pictures])
+    share = mc.softmax(mc.predict(mc.models.load("standard"), small)).numpy()
+    assert told == ", ".join(f"{CLASS_NAMES[row.argmax()]} {100 * row.max():.0f} %" for row in share)
+    assert "standard" not in run("invert 2 --count 1 --steps 1 --model", grey)[1]        # it knows other classes
+    assert "took no part" not in run("invert cat --count 1 --steps 1 --model standard")[1]
+
+
 def test_all_draws_every_class(run, net, tmp_path):
-    code, out, _ = run("invert --all --count 2 --steps 1 --size 32 --native n --model", net)
+    code, out, _ = run("invert --all --count 2 --steps 1 --native n --model", net)
     assert code == 0 and "wrote all.png, 20 pictures in n" in out
     assert sorted(path.name for path in (tmp_path / "n").iterdir()) == \
            sorted(f"{name}-{i:03d}.png" for name in CLASS_NAMES for i in range(2))
     rows = re.findall(r"^  (\w+) +\w+ \d+ %, \w+ \d+ %$", out, re.M)
-    assert rows == CLASS_NAMES
+    assert rows == 2 * CLASS_NAMES               # once what the network sees, once what the other one sees
 
 
 def test_no_prior_starts_from_noise_and_is_not_smooth(run, net, tmp_path):
@@ -462,8 +488,8 @@ def test_large_pictures_are_not_made_smaller_on_the_sheet(run, tmp_path):
     mc.save(mc.models.build("small", CLASS_NAMES, rng=0, widths=((4,),), size=200), tmp_path / "large.safetensors")
     assert run("invert cat --start noise --steps 1 --count 1 --model large.safetensors")[0] == 0
     assert Image.open("cat.png").width == 200 + 2 * 16
-    assert run("invert cat --start noise --steps 1 --count 1 --size 64 -o s.png --model large.safetensors")[0] == 0
-    assert Image.open("s.png").height < 64 + 60
+    assert run("invert cat --start noise --steps 1 --count 1 --display 64 -o s.png --model large.safetensors")[0] == 0
+    assert Image.open("s.png").height < 64 + 80
 
 
 def test_invert_draws_what_excites_a_unit(run, net, tmp_path):
@@ -803,6 +829,6 @@ def test_a_thread_count_that_is_none(tmp_path):
 
 def test_the_shipped_network_draws_what_it_is_asked_for(run, tmp_path):
     code, out, _ = run("invert cat --count 4")
-    assert code == 0 and len(re.findall(r"cat \d+ %", out)) == 4, out
+    assert code == 0 and len(re.findall(r"cat \d+ %", out)) >= 7, out           # four of its own, and standard's
     settings = json.loads(run("show-settings cat.png")[1])
     assert settings["model"] == "robust" and settings["weights"] == weights.hash_of(mc.models.find("robust"))

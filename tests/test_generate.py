@@ -4,8 +4,8 @@ import pytest
 
 import minicnn as mc
 from conftest import data_folder
-from minicnn.generate import (Recipe, batch_norm_prior, batch_norms, channel_moments, excite, invert, jitter, layer_named,
-                              roll, seen_inside, total_variation, unit_activation)
+from minicnn.generate import (Box, Recipe, Views, batch_norm_prior, batch_norms, channel_moments, excite, invert, jitter,
+                              layer_named, roll, seen_inside, total_variation, unit_activation, view)
 from minicnn.generate.features import activations
 from minicnn.generate.inversion import NO_PRIOR, PictureDescent
 
@@ -138,6 +138,89 @@ def test_nan_stops_the_run_with_the_operation_that_made_it():
         invert(network, "cat", count=1, start="noise", recipe=quick())
 
 
+# ------------------------------------------------------------------------------------------------------- larger pictures
+
+BOXES = [Box(0, 0, 1), Box(.1, .3, .6), Box(-.05, .2, .9), Box(.4, .4, .7), Box(-.2, -.1, 1.3), Box(.5, .5, .1)]
+
+
+@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("shape, size", [((2, 9, 9, 3), (4, 4)), ((1, 7, 12, 2), (5, 3)), ((1, 4, 5, 1), (8, 8)),
+                                         ((2, 6, 6, 1), (1, 1)), ((1, 1, 3, 2), (2, 2))])
+def test_gradient_of_a_view(box, shape, size):
+    x = np.random.default_rng(0).standard_normal(shape)
+    mc.gradcheck(lambda x: view(x, box, size), x)
+    mc.gradcheck(lambda x: view(x, box, size), np.random.default_rng(1).standard_normal(shape[::-1]).transpose(3, 2, 1, 0))
+
+
+def test_a_view_shows_what_the_box_holds():
+    x = np.random.default_rng(0).random((1, 8, 8, 1))
+    assert np.array_equal(view(x, Box(0, 0, 1), (8, 8)).data, x)
+    np.testing.assert_allclose(view(x, Box(.25, .5, .5), (4, 4)).data, x[:, 2:6, 4:], atol=1e-12)
+    np.testing.assert_allclose(view(x, Box(-.25, 0, 1), (8, 8)).data[0, :, :, 0],
+                               np.pad(x[0, :6, :, 0], ((2, 0), (0, 0)), mode="reflect"), atol=1e-12)
+    flat = view(np.full((1, 9, 11, 2), .3), Box(-.1, .2, .83), (5, 4)).data
+    np.testing.assert_allclose(flat, .3, atol=1e-12)             # the weights of a pixel add up to one
+
+
+def test_boxes_are_nearly_the_whole_and_some_closer_and_reach_over_the_edge_a_little():
+    views, rng = Views(closer=3), np.random.default_rng(0)
+    drawn = [views.boxes(rng) for _ in range(300)]
+    assert all(len(boxes) == 4 for boxes in drawn)
+    assert all(.85 <= boxes[0].side <= 1 and all(.55 <= box.side <= .85 for box in boxes[1:]) for boxes in drawn)
+    corners = np.array([[box.top, box.left] for boxes in drawn for box in boxes])
+    ends = corners + np.array([[box.side] for boxes in drawn for box in boxes])
+    assert -.06 <= corners.min() < 0 and 1 < ends.max() <= 1.06
+    assert len({box for boxes in drawn for box in boxes}) == 1200
+
+
+def test_all_pictures_are_seen_through_the_same_boxes_one_after_the_other():
+    x = np.random.default_rng(0).random((3, 12, 12, 2))
+    seen = Views(closer=1).of(mc.tensor(x), (4, 5), np.random.default_rng(7)).data
+    first, second = Views(closer=1).boxes(np.random.default_rng(7))
+    assert seen.shape == (6, 4, 5, 2)
+    assert np.array_equal(seen[:3], view(x, first, (4, 5)).data) and np.array_equal(seen[3:], view(x, second, (4, 5)).data)
+
+
+def test_a_larger_picture_begins_as_the_small_one_ended(model):
+    labels, stages = np.array([0, 2]), []
+    small = invert(model, labels, seed=3, recipe=quick(steps=4))
+    large = invert(model, labels, seed=3, recipe=quick(steps=4), size=(64, 48), watch=lambda _, x: stages.append(x.copy()))
+    assert large.shape == (2, 64, 48, 3) and large.dtype == np.float32 and large.min() >= 0 and large.max() <= 1
+    assert [x.shape[1] for x in stages] == 4 * [32] + 4 * [64]
+    np.testing.assert_allclose(stages[4], mc.upsample(small, size=(64, 48), mode="bilinear").data, atol=1e-6)
+    again, other = (invert(model, labels, seed=seed, recipe=quick(steps=4), size=(64, 48)) for seed in (3, 4))
+    assert large.tobytes() == again.tobytes() != other.tobytes()
+
+
+def test_the_views_of_a_larger_picture_convince_more_and_more(model):
+    labels, seen = np.array([0, 1, 2]), []
+
+    def watch(step, pictures):
+        if pictures.shape[1] == 64:
+            shown = Views().of(mc.tensor(pictures), (32, 32), np.random.default_rng(0)).data
+            seen.append(mc.cross_entropy(mc.predict(model, shown), np.tile(labels, 3)).item())
+    invert(model, labels, recipe=quick(steps=20, smoothness=0.), start="noise", size=64, watch=watch)
+    assert len(seen) == 20 and seen[-1] < seen[10] < seen[0]
+
+
+def test_a_picture_to_start_from_may_have_the_larger_size(model):
+    start, seen = np.random.default_rng(0).random((48, 48, 3), dtype=np.float32), []
+    drawn = invert(model, "dog", 1, start=start, recipe=quick(steps=3), size=48, watch=lambda _, x: seen.append(x.copy()))
+    assert drawn.shape == (1, 48, 48, 3) and len(seen) == 3 and np.array_equal(seen[0][0], start)
+    unit = excite(model, "features.2", 1, 2, recipe=quick(steps=3), size=48, start=start)
+    assert unit.shape == (2, 48, 48, 3)
+    assert excite(model, "features.2", 1, 2, recipe=quick(steps=3), size=48).shape == (2, 48, 48, 3)
+    with pytest.raises(ValueError, match=r"start is an array of shape \(48, 48, 3\).* as \(32, 32, 3\)"):
+        invert(model, "dog", 1, start=start)
+
+
+def test_a_size_below_the_network_s_own_is_refused(model):
+    with pytest.raises(ValueError, match=r"size \(64, 16\) is below that of the pictures this network sees, \(32, 32\)"):
+        invert(model, "dog", 1, size=(64, 16))
+    with pytest.raises(ValueError, match="size must be a whole number or a pair"):
+        invert(model, "dog", 1, size=48.5)
+
+
 # --------------------------------------------------------------------------------------- pictures of the network's own shape
 
 def started(network, seed=0):
@@ -201,7 +284,7 @@ def test_a_recipe_is_scaled_in_its_lengths_only():
 
 def test_a_start_of_another_shape_is_refused():
     network = mc.models.build("lenet5", NAMES, rng=0, size=28, channels=1)
-    with pytest.raises(ValueError, match=r"start is an array of shape \(32, 32, 3\), but this network .* \(28, 28, 1\)"):
+    with pytest.raises(ValueError, match=r"start is an array of shape \(32, 32, 3\), but pictures are drawn as \(28, 28, 1\)"):
         invert(network, "cat", start=np.zeros((32, 32, 3), np.float32))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import models
+from .. import images, models
 from ..data import NAMES, load
 from ..layers import softmax
 from ..training import predict
@@ -137,9 +137,14 @@ def eight_bits(pictures):
 
 
 def probabilities(model, pictures):
-    """(N, H, W, 3), uint8 or float 0..1  ->  (N, classes): the network's opinion of each picture."""
-    x = pictures.astype(np.float32) / 255 if pictures.dtype == np.uint8 else pictures.astype(np.float32)
+    """(N, H, W, C), uint8 or float 0..1, of any size  ->  (N, classes): the network's opinion of each, in its own size."""
+    x = np.stack([in_size(picture, model.input_shape) for picture in pictures])
     return softmax(predict(model, x)).numpy()
+
+
+def in_size(picture, shape):
+    """A picture as float32 in 0..1 and in the height and width of `shape`."""
+    return np.clip(images.resize(picture, shape[:2], "lanczos"), 0, 1)
 
 
 def opinions(model, pictures):

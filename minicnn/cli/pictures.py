@@ -11,11 +11,13 @@ from tqdm import tqdm
 from .. import __version__, images, weights
 from ..generate.features import FOR_UNITS, activations, excite
 from ..generate.inversion import NO_PRIOR, Recipe, invert
-from .common import (add_command, add_model, amount, bar, complain, eight_bits, load_model, natural, opinions, positive,
-                     probabilities, require_writable)
+from .common import (add_command, add_model, amount, bar, complain, eight_bits, in_size, load_model, natural, opinions,
+                     positive, probabilities, require_writable)
 
 LIKELIEST = 5
-SHEET_SIDE = 192                                 # of a picture on a sheet, or its own if that is larger
+SIDE = 96                                        # of the pictures that are drawn, or the network's own if that is larger
+SHEET_SIDE = 192                                 # of a picture on the sheet, or its own if that is larger
+SECOND = "standard"                              # the network that is asked, too, what it sees
 GREY = np.array([.299, .587, .114], np.float32)  # what red, green and blue add to the brightness (ITU-R BT.601)
 MOST_FRAMES, FRAME_SIDE = 30, 128                # of an animation: GIFs grow large and slow quickly
 
@@ -58,8 +60,7 @@ def run_classify(args):
 
 def as_seen(path, shape):
     """The picture in a file as a network takes it: its middle square, float32 in 0..1 of `shape`, (H, W, 3) or (H, W, 1)."""
-    picture = images.square(images.read_image(path))
-    picture = np.clip(images.resize(picture, shape[:2], "lanczos"), 0, 1)
+    picture = in_size(images.square(images.read_image(path)), shape)
     return (picture @ GREY)[..., None] if shape[2] == 1 else picture
 
 
@@ -76,10 +77,12 @@ def add_invert(commands):
     parser = add_command(
         commands, "invert", run_invert, "draw what a network thinks a class looks like",
         "Run a classifier in reverse: its weights are frozen, and the pixels follow the gradient until it sees the\n"
-        "class.  Writes a sheet with the network's opinion under each picture.  The same seed gives the same file.\n"
-        "Pictures have the size and the colours of those that the network was trained on.  With --target-layer they are\n"
-        "made to excite one channel of a layer instead: what it looks for.",
-        ["minicnn invert cat -o cat.png", "minicnn invert ship --count 4 --native ships --animate ship.gif",
+        "class.  Writes a sheet with the network's opinion under each picture, and below it that of a network that took\n"
+        "no part.  The same seed gives the same file.  First the picture is drawn as small as the network knows pictures,\n"
+        "then its own larger pixels, which the network sees through random views: the whole, and closer ones.  With\n"
+        "--target-layer pictures are made to excite one channel of a layer instead: what it looks for.",
+        ["minicnn invert cat -o cat.png", "minicnn invert cat --size 128 --count 4 -o large.png",
+         "minicnn invert ship --count 4 --native ships --animate ship.gif",
          "minicnn invert dog --start photo.jpg", "minicnn invert cat --no-prior -o noise.png",
          "minicnn invert --all -o every-class.png", "minicnn invert --all --model digits.safetensors -o digits.png",
          "minicnn invert --all --bn-prior .1 -o statistics.png",
@@ -90,11 +93,11 @@ def add_invert(commands):
     parser.add_argument("--count", type=positive, metavar="N",
                         help="how many (8; with --all 4 of each class; from a PICTURE 1)")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="another seed, other pictures (0)")
-    parser.add_argument("--steps", type=natural, metavar="N", help=f"how often pixels are changed ({Recipe().steps})")
-    parser.add_argument("--size", type=positive, metavar="PIXELS",
-                        help=f"height of each picture on the sheet ({SHEET_SIDE}, or its own if that is larger)")
+    parser.add_argument("--steps", type=natural, metavar="N",
+                        help=f"how often pixels are changed, in each of the two sizes ({Recipe().steps})")
+    _add_sizes(parser)
     parser.add_argument("--native", metavar="DIR",
-                        help="also write each picture alone, as small as the network sees it: DIR/cat-000.png, ...")
+                        help="also write each picture alone, as small as the network sees it, or in --size: DIR/cat-000.png")
     parser.add_argument("--animate", metavar="FILE", help="also how they came about: a .gif, .webp or .png")
     _add_ways(parser)
     add_model(parser)
@@ -107,6 +110,14 @@ def _add_targets(parser):
     parser.add_argument("--all", action="store_true", help="every class the network knows, a row each")
     parser.add_argument("--target-layer", metavar="NAME", help="instead of a class, a layer as `minicnn summary` names it")
     parser.add_argument("--unit", type=natural, metavar="K", help="which channel of that layer, from 0")
+
+
+def _add_sizes(parser):
+    """How large the pictures are, and how large they are shown."""
+    parser.add_argument("--size", type=positive, metavar="PIXELS",
+                        help=f"height of the pictures, at least the network's own ({SIDE}; --native, --no-prior: its own)")
+    parser.add_argument("--display", type=positive, metavar="PIXELS",
+                        help=f"height to which each is enlarged on the sheet ({SHEET_SIDE}, or its own if that is larger)")
 
 
 def _add_ways(parser):
@@ -124,17 +135,25 @@ def run_invert(args):
     started = time.perf_counter()
     _complete(args)
     model, weights_path = load_model(args.model, args.network)
-    args.size = args.size or max(SHEET_SIDE, model.input_shape[0])
+    shape = _shape(model, args)
+    args.size, args.display = shape[0], args.display or max(SHEET_SIDE, shape[0])
     names = [_subject(args)] if not args.all else model.class_names
-    start = args.start if args.start in ("noise", "gaussian") else as_seen(args.start, model.input_shape)
-    floats, frames = _draw(model, start, args)
+    start = args.start if args.start in ("noise", "gaussian") else as_seen(args.start, shape)
+    floats, frames = _draw(model, start, shape[:2], args)
     pictures, settings = eight_bits(floats), _settings(args, weights_path)
-    captions = _captions(model, pictures, args)
-    _write_sheet(pictures, captions, args, settings)
+    captions, second = _captions(model, pictures, args), _second_opinions(model, pictures, args)
+    _write_sheet(pictures, _both(captions, second), args, settings)
     _write_native(pictures, names, args, settings)
     _write_animation([*frames, pictures], model, args, settings)
-    _report(names, captions, args, time.perf_counter() - started)
+    _report(names, captions, second, args, time.perf_counter() - started)
     return 0
+
+
+def _shape(model, args):
+    """(H, W, C) of the pictures to be drawn: as high as is asked for, and as wide as is in proportion."""
+    height, width, channels = model.input_shape
+    wanted = args.size or (height if args.native or args.no_prior else max(SIDE, height))
+    return wanted, round(wanted * width / height), channels
 
 
 def _subject(args):
@@ -172,15 +191,16 @@ def _require_one_target(args):
         args.usage_error("--no-prior is the plain gradient: leave out --bn-prior")
 
 
-def _draw(model, start, args):
+def _draw(model, start, size, args):
     """(pictures, some of the pictures on the way for the animation)."""
-    frames, every = [], -(-args.recipe.steps // MOST_FRAMES) or 1
-    with tqdm(total=args.recipe.steps, desc="drawing", unit="step", leave=False, disable=None) as progress:
+    stages = 1 if size == model.input_shape[:2] or not isinstance(start, str) else 2
+    frames, every = [], -(-stages * args.recipe.steps // MOST_FRAMES) or 1
+    with tqdm(total=stages * args.recipe.steps, desc="drawing", unit="step", leave=False, disable=None) as progress:
         def watch(step, pictures):
             progress.update()
             if args.animate and step % every == 0:
                 frames.append(eight_bits(pictures))
-        rest = args.count, args.seed, args.recipe, start, watch
+        rest = args.count, args.seed, args.recipe, start, watch, size
         if args.target_layer:
             return excite(model, args.target_layer, args.unit, *rest), frames
         names = model.class_names if args.all else [args.target]
@@ -191,8 +211,17 @@ def _captions(model, pictures, args):
     """Under each picture: the network's opinion; of a unit how strongly it answers."""
     if not args.target_layer:
         return opinions(model, pictures)
-    x = pictures.astype(np.float32) / 255
+    x = np.stack([in_size(picture, model.input_shape) for picture in pictures])
     return [f"{value:.3g}" for value in activations(model, args.target_layer, args.unit, x)]
+
+
+def _second_opinions(model, pictures, args):
+    """What a network that took no part in drawing them sees; nothing where none that ships knows these classes."""
+    if args.target_layer or Path(args.model).name == SECOND:
+        return []
+    other, _ = load_model(SECOND)
+    same = other.class_names == model.class_names and other.input_shape[2] == model.input_shape[2]
+    return opinions(other, pictures) if same else []
 
 
 def _settings(args, weights_path):
@@ -208,8 +237,8 @@ def _command(args):
     """The command with everything said that matters.  Files by their names only, not where they lie."""
     start = args.start if args.start in ("noise", "gaussian") else Path(args.start).name
     words = ["minicnn", "invert", *_target_words(args)]
-    for option, value in [("count", args.count), ("seed", args.seed), ("steps", args.recipe.steps),
-                          ("size", args.size), ("start", start), ("model", Path(args.model).name)]:
+    for option, value in [("count", args.count), ("seed", args.seed), ("steps", args.recipe.steps), ("size", args.size),
+                          ("display", args.display), ("start", start), ("model", Path(args.model).name)]:
         words += [f"--{option}", str(value)]
     if args.network:
         place, _, function = args.network.rpartition(":")
@@ -229,8 +258,13 @@ def _sheet(pictures, captions, args, side):
     return images.contact_sheet(pictures, captions, columns=args.count if args.all else None, scale=scale)
 
 
+def _both(captions, second):
+    """The opinions of both networks, one below the other."""
+    return [f"{one}\n{SECOND}: {other}" for one, other in zip(captions, second)] if second else captions
+
+
 def _write_sheet(pictures, captions, args, settings):
-    images.write_image(_sheet(pictures, captions, args, args.size), args.output, settings)
+    images.write_image(_sheet(pictures, captions, args, args.display), args.output, settings)
 
 
 def _write_native(pictures, names, args, settings):
@@ -258,15 +292,22 @@ def _of_one_size(sheets):
     return padded
 
 
-def _report(names, captions, args, seconds):
-    width = max(map(len, names))
+def _report(names, captions, second, args, seconds):
     print("how strongly the unit answers:" if args.target_layer else "what the network sees in them:")
-    for k, name in enumerate(names):
-        print(f"  {name:<{width}}  {', '.join(captions[k * args.count:(k + 1) * args.count])}")
+    _print_rows(names, captions, args.count)
+    if second:
+        print(f"and what {SECOND} sees, a network that took no part in drawing them:")
+        _print_rows(names, second, args.count)
     if args.target_layer and "0" in captions:
         print("  (0: it is silent there, and no small change wakes it; try the layer before the ReLU, or --start noise)")
     written = [args.output, args.animate, args.native and f"{len(captions)} pictures in {args.native}"]
     print(f"wrote {', '.join(filter(None, written))} in {seconds:.1f} s")
+
+
+def _print_rows(names, captions, count):
+    width = max(map(len, names))
+    for k, name in enumerate(names):
+        print(f"  {name:<{width}}  {', '.join(captions[k * count:(k + 1) * count])}")
 
 
 # ---- show-settings -------------------------------------------------------------------------------------------------

@@ -4,3 +4,4 @@ from .inside import batch_norms, layer_named, seen_inside
 from .inversion import Recipe, invert
 from .objectives import batch_norm_prior, channel_moments, total_variation, unit_activation
 from .transforms import jitter, roll
+from .views import Box, Views, view

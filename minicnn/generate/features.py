@@ -7,14 +7,14 @@ import numpy as np
 
 from ..tensor import Tensor, no_grad
 from .inside import layer_named, seen_inside
-from .inversion import Recipe, descend, start_pictures
+from .inversion import Recipe, draw, start_pictures
 from .objectives import unit_activation
 
 # A unit in the middle answers less strongly than a class: as smooth as those, its pictures would be flat.
 FOR_UNITS = Recipe(smoothness=.3)
 
 
-def excite(model, layer, unit, count=8, seed=0, recipe=FOR_UNITS, start="gaussian", watch=None):
+def excite(model, layer, unit, count=8, seed=0, recipe=FOR_UNITS, start="gaussian", watch=None, size=None):
     """Pictures to which one channel of a layer answers strongly: (count, H, W, C) float32 in 0..1.
 
     layer   its name, as `model.named_modules()` and `minicnn summary` show it: "features.19"
@@ -29,11 +29,11 @@ def excite(model, layer, unit, count=8, seed=0, recipe=FOR_UNITS, start="gaussia
     module = layer_named(model, layer)
     _require_unit(model, module, layer, unit)
     rng = np.random.default_rng(seed)
-    pictures = _starts(model, count, start, rng)
+    pictures = _starts(model, count, start, rng, size)
 
     def wish(_, calls):
         return -unit_activation(_output(module, calls), unit)
-    return descend(model, pictures, wish, recipe, rng, watch, [module])
+    return draw(model, pictures, wish, recipe, rng, watch, [module], size)
 
 
 def activations(model, layer, unit, pictures):
@@ -59,10 +59,10 @@ def _require_unit(model, module, layer, unit):
         raise ValueError(f"layer {layer} of this network has no unit {unit}; it has 0 to {units - 1}")
 
 
-def _starts(model, count, start, rng):
+def _starts(model, count, start, rng, size):
     """(count, H, W, C); from "gaussian" starts each is the mean of one draw of every class."""
     if not (isinstance(start, str) and start == "gaussian"):
-        return start_pictures(model, np.zeros(count, int), start, rng)
+        return start_pictures(model, np.zeros(count, int), start, rng, size)
     classes = len(model.class_names)
     draws = start_pictures(model, np.tile(np.arange(classes), count), start, rng)
     return draws.reshape(count, classes, *model.input_shape).mean(axis=1)                # (count, H, W, C)

@@ -15,12 +15,15 @@ import numpy as np
 
 from ..attack import project_to_ball, unit
 from ..backend import array_library
+from ..layers.conv.geometry import pair
 from ..layers.loss import cross_entropy
+from ..layers.resample import upsample
 from ..optim import Optimizer
 from ..tensor import raise_first_nonfinite, tensor
 from .inside import batch_norms, seen_inside
 from .objectives import batch_norm_prior, total_variation
 from .transforms import jitter
+from .views import Views
 
 USUAL_VALUES = 32 * 32 * 3                       # numbers of the pictures in whose L2 norms a Recipe speaks
 
@@ -70,30 +73,54 @@ class PictureDescent(Optimizer):
         array_library(picture).clip(moved, 0, 1, out=picture)
 
 
-def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", watch=None):
+def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", watch=None, size=None):
     """Pictures that `model` takes for `target`: (n, H, W, C) float32 in 0..1, of the shape that it was built for.
 
     target  the name of a class, for `count` pictures; or an array with the number of a class for each picture
     seed    of the start and the jitter: the same seed gives the same pictures
     recipe  its lengths are those for 32x32x3, and are scaled to the shape of the pictures
-    start   "gaussian" (a blurred draw from the class's training pictures), "noise", or an array (H, W, C) in 0..1
+    start   "gaussian" (a blurred draw from the class's training pictures), "noise", or an array (H, W, C) in 0..1, with a
+            `size` of that size
     watch   None, or a function of (step, pictures), called before every step: for animations
+    size    None, or another height and width, a number or a pair: the pictures are then drawn on as in `draw`
 
-    Raises ValueError for an unknown class or start and for a batch-norm prior without batch norm, FloatingPointError, with
-    the operation's name, when a number is no longer finite.
+    Raises ValueError for an unknown class or start, a size below the network's own, and a batch-norm prior without batch
+    norm; FloatingPointError, with the operation's name, when a number is no longer finite.
     """
     rng = np.random.default_rng(seed)
     labels = np.full(count, model.class_index(target)) if isinstance(target, str) else np.asarray(target)
-    pictures = start_pictures(model, labels, start, rng)
-    return descend(model, pictures, lambda logits, _: cross_entropy(logits, labels), recipe, rng, watch)
+    pictures = start_pictures(model, labels, start, rng, size)
+
+    def wish(logits, _):                                         # there may be several views of each picture
+        return cross_entropy(logits, np.resize(labels, len(logits)))
+    return draw(model, pictures, wish, recipe, rng, watch, size=size)
 
 
-def descend(model, pictures, wish, recipe, rng, watch=None, layers=()):
+def draw(model, pictures, wish, recipe, rng, watch=None, layers=(), size=None):
+    """Pictures of the network's own size, (n, h, w, C), and from them larger ones if a `size` is given: (n, H, W, C).
+
+    First `descend` in the network's own size: there it sees all at once, and a cat stays whole.  Then the picture itself is
+    enlarged to `size` and the same recipe goes on in its pixels, but now the network sees it through random `Views`: what
+    was a blot becomes an eye.  Pictures that already have that size are only drawn on.
+    """
+    own, larger = model.input_shape[:2], _larger(model, size)
+    if pictures.shape[1:3] == own:
+        pictures = descend(model, pictures, wish, recipe, rng, watch, layers)
+    if larger == own:
+        return pictures
+    pictures = np.clip(upsample(pictures, size=larger, mode="bilinear").data, 0, 1)
+    finer = dataclasses.replace(recipe, smoothness=recipe.smoothness * larger[0] / own[0])       # its neighbours are nearer
+    return descend(model, pictures, wish, finer, rng, watch, layers, lambda picture: Views().of(picture, own, rng))
+
+
+def descend(model, pictures, wish, recipe, rng, watch=None, layers=(), look=None):
     """Change `pictures` (n, H, W, C) by the recipe until the wish, a number that is made small, is fulfilled.
 
     wish    function of the network's output and of the calls of `layers`: see inside.seen_inside
     layers  the Modules whose inputs and outputs the wish needs to see
+    look    what the network is shown of the pictures, a function of a tensor; None: the pictures, moved by the jitter
     """
+    look = look or (lambda picture: jitter(picture, recipe.jitter, rng))
     picture, recipe = tensor(pictures, requires_grad=True), recipe.scaled_to(pictures.shape[1:])
     norms = batch_norms(model) if recipe.bn_prior else []
     optimizer = PictureDescent([picture], recipe.first, recipe.radius)
@@ -101,9 +128,9 @@ def descend(model, pictures, wish, recipe, rng, watch=None, layers=()):
         for step in range(recipe.steps):
             if watch:
                 watch(step, picture.data)
-            loss = objective(model, picture, wish, recipe, rng, layers, norms)
+            loss = objective(model, picture, wish, recipe, look, layers, norms)
             if not np.isfinite(loss.item()):
-                raise_first_nonfinite(lambda: objective(model, picture, wish, recipe, rng, layers, norms))
+                raise_first_nonfinite(lambda: objective(model, picture, wish, recipe, look, layers, norms))
             optimizer.zero_grad()
             loss.backward()
             optimizer.lr = recipe.first + (recipe.last - recipe.first) * step / recipe.steps
@@ -111,20 +138,29 @@ def descend(model, pictures, wish, recipe, rng, watch=None, layers=()):
     return picture.data
 
 
-def objective(model, picture, wish, recipe, rng, layers=(), norms=()):
-    """What is made small: what is wished of the network, at the picture a little moved; the roughness; the prior."""
-    output, calls = seen_inside(model, jitter(picture, recipe.jitter, rng), [*layers, *norms])
+def objective(model, picture, wish, recipe, look, layers=(), norms=()):
+    """What is made small: what is wished of the network, at what it is shown of the picture; the roughness; the prior."""
+    output, calls = seen_inside(model, look(picture), [*layers, *norms])
     loss = wish(output, calls) + recipe.smoothness * total_variation(picture)
     if recipe.bn_prior:
         loss = loss + recipe.bn_prior * batch_norm_prior([(layer, x) for layer, x, _ in calls if layer in norms])
     return loss
 
 
-def start_pictures(model, labels, start, rng):
-    """(n, H, W, C) float32 in 0..1, of the model's input_shape, for labels (n,); start as in `invert`."""
+def _larger(model, size):
+    """The size (H, W) of the pictures in the end."""
+    own = model.input_shape[:2]
+    larger = own if size is None else pair(size, "size")
+    if min(np.subtract(larger, own)) < 0:
+        raise ValueError(f"size {larger} is below that of the pictures this network sees, {own}: draw those and shrink them")
+    return larger
+
+
+def start_pictures(model, labels, start, rng, size=None):
+    """(n, H, W, C) float32 in 0..1, of the model's input_shape, for labels (n,); start and size as in `invert`."""
     shape = (len(labels), *model.input_shape)
     if not isinstance(start, str):
-        return _copies(np.asarray(start, np.float32), shape)
+        return _copies(np.asarray(start, np.float32), (len(labels), *_larger(model, size), shape[3]))
     if start == "noise":
         return rng.random(shape, dtype=np.float32)
     if start != "gaussian":
@@ -138,5 +174,5 @@ def _copies(picture, shape):
     try:
         return np.broadcast_to(picture, shape).copy()
     except ValueError:
-        raise ValueError(f"start is an array of shape {picture.shape}, but this network sees pictures {shape[1:]}: "
+        raise ValueError(f"start is an array of shape {picture.shape}, but pictures are drawn as {shape[1:]}: "
                          "resize it first") from None

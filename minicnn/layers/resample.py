@@ -73,7 +73,7 @@ def _nearest(x, sizes, steps):
 
     def grad_x(dy):
         to_rows, to_columns = (_copying(n, pixels, dy) for n, pixels in zip(old, (rows, columns)))
-        return _resize(dy, to_rows.T, to_columns.T)
+        return weighted_means(dy, to_rows.T, to_columns.T)
 
     return y, (grad_x,)
 
@@ -130,7 +130,7 @@ def _copying(old, pixels, dy):
 
 def _bilinear(x, sizes, steps, align_corners):
     to_rows, to_columns = (_mixing(n, m, step, align_corners, x) for n, m, step in zip(x.shape[1:3], sizes, steps))
-    return _resize(x, to_rows, to_columns), (lambda dy: _resize(dy, to_rows.T, to_columns.T),)
+    return weighted_means(x, to_rows, to_columns), (lambda dy: weighted_means(dy, to_rows.T, to_columns.T),)
 
 
 def _mixing(old, new, step, align_corners, x):
@@ -148,8 +148,11 @@ def _mixing(old, new, step, align_corners, x):
     return array_library(x).asarray(weights, dtype=x.dtype)
 
 
-def _resize(x, to_rows, to_columns):
-    """R x S^T for every image and channel:   x (N, H, W, C), R (H', H), S (W', W)   ->   (N, H', W', C)"""
+def weighted_means(x, to_rows, to_columns):
+    """R x S^T for every image and channel:   x (N, H, W, C), R (H', H), S (W', W)   ->   (N, H', W', C)
+
+    Arrays in, an array out; the rows of the matrices hold the weights.
+    """
     N, H, W, C = x.shape
     x = _banded_product(to_rows, x.reshape(N, H, W * C))                                  # (N, H', W*C)
     x = _banded_product(to_columns, x.reshape(-1, W, C))                                  # (N*H', W', C)

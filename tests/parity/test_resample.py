@@ -1,7 +1,8 @@
-"""Upsampling against PyTorch: values and gradients of randomly drawn configurations."""
+"""Upsampling and views against PyTorch: values and gradients of randomly drawn configurations."""
 import numpy as np
 import pytest
 
+from minicnn.generate import Box, view
 from minicnn.layers.resample import upsample
 from minicnn.tensor import tensor
 
@@ -56,3 +57,22 @@ def test_a_scale_that_does_not_fill_the_last_pixel(scale, options):
     y = upsample(array.transpose(0, 2, 3, 1), scale=(1., scale), **options)
     theirs = torch.nn.functional.interpolate(torch.tensor(array), scale_factor=(1., scale), **options)
     np.testing.assert_allclose(y.data[..., 0], theirs.numpy()[:, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_view_is_an_antialiased_resize_of_a_reflected_crop(seed):
+    """At the rim of the view PyTorch sees the end of the crop, where ours looks on: compared within it."""
+    rng = np.random.default_rng(seed)
+    n, (top, left) = int(rng.integers(12, 40)), rng.integers(-4, 3, 2).tolist()
+    side = int(rng.integers(6, n + 5 - max(top, left)))
+    size, array = tuple(rng.integers(3, 9, 2).tolist()), rng.standard_normal((2, 3, n, n))
+    x, other = tensor(array.transpose(0, 2, 3, 1), requires_grad=True), torch.tensor(array, requires_grad=True)
+    y = view(x, Box(top / n, left / n, side / n), size)[:, 1:-1, 1:-1]
+    padded = torch.nn.functional.pad(other, (8, 8, 8, 8), mode="reflect")
+    crop = padded[:, :, 8 + top:8 + top + side, 8 + left:8 + left + side]
+    their_y = torch.nn.functional.interpolate(crop, size=size, mode="bilinear", antialias=True)[:, :, 1:-1, 1:-1]
+    dy = rng.standard_normal(y.shape)
+    y.backward(dy)
+    their_y.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
+    for ours, theirs in ((y.data, their_y.detach()), (x.grad, other.grad)):
+        np.testing.assert_allclose(ours, theirs.numpy().transpose(0, 2, 3, 1), atol=1e-12)
