@@ -1,0 +1,107 @@
+"""How far apart two textures are: the Wasserstein distance between the Gaussians that fit their features.
+
+The features of a picture in a layer are a cloud of points, one for each pixel, with C coordinates.  Where in the picture a
+point came from is forgotten; what is kept is the mean m of the cloud and its covariance S.  The distance says how much work
+it is, at least, to carry one cloud into the other (Dowson and Landau 1982; Olkin and Pukelsheim 1982):
+
+    W2^2 = |m - n|^2 + tr(S) + tr(A) - 2 tr((R S R)^(1/2))            R = A^(1/2), (n, A) the other cloud
+
+The first term moves the means together.  The others would be |s - a|^2 if both were numbers, squares of s and a: they
+compare the widths, in all directions at once.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backend import array_library, to_numpy
+from ..layers.gram import gram
+from ..tensor import Tensor, differentiable, no_grad, tensor
+
+FLAT = 1e-6                       # directions in which a cloud is that flat, relative to its widest variance, count as flat
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The Gaussian that fits a cloud of features: mean (C,), covariance (C, C) and its root (C, C), arrays."""
+    mean: np.ndarray
+    covariance: np.ndarray
+    root: np.ndarray
+
+
+def mean_and_covariance(x, weight=None):
+    """Mean (C,) and covariance (C, C), as tensors, of the features x (1, H, W, C).
+
+    weight   None, or an array (H, W) >= 0 that says how much each pixel counts; only its proportions matter
+    Raises ValueError when no pixel counts.
+    """
+    x = x if isinstance(x, Tensor) else tensor(x)
+    if weight is not None:
+        share = _shares(weight, x)
+        mean = (x * share).sum(axis=(0, 1, 2))
+        second = gram((x - mean) * (share * share.size) ** .5)                   # gram divides by the number of pixels
+    else:
+        mean = x.mean(axis=(0, 1, 2))
+        second = gram(x - mean)
+    return mean, second.reshape(second.shape[1:])                                # (1, C, C) -> (C, C)
+
+
+def _shares(weight, x):
+    """The weights as shares of 1, (H, W, 1), in the library and the type of x."""
+    if weight.min() < 0 or not weight.max() > 0:
+        raise ValueError("the weights of the pixels must not be negative, and at least one must count")
+    share = array_library(x.data).asarray(weight / weight.sum(), dtype=x.data.dtype)
+    return share[..., None]
+
+
+def cloud(x, weight=None):
+    """The Cloud of the features x (1, H, W, C); weight as in mean_and_covariance."""
+    with no_grad():
+        mean, covariance = (moment.data for moment in mean_and_covariance(x, weight))
+    values, vectors = _eigen(covariance)
+    root = (vectors * np.sqrt(values)) @ vectors.T                               # (C, C)
+    return Cloud(mean, covariance, array_library(covariance).asarray(root, dtype=covariance.dtype))
+
+
+def wasserstein(mean, covariance, other):
+    """W2^2 between a cloud with this mean (C,) and covariance (C, C), tensors, and another Cloud: a single number >= 0."""
+    away = mean - other.mean
+    widths = trace(covariance) + float(np.trace(to_numpy(other.covariance)))
+    return (away * away).sum() + widths - 2 * overlap(covariance, other.root)
+
+
+def trace(matrix):
+    """The sum of the diagonal of a tensor (C, C)."""
+    return (matrix * array_library(matrix.data).eye(len(matrix.data), dtype=matrix.data.dtype)).sum()
+
+
+@differentiable
+def overlap(covariance, root):
+    """tr((R S R)^(1/2)) of a covariance S (C, C) and the root R (C, C) of another: how much of their widths is in common.
+
+    With the eigenvalues s of R S R it is the sum of sqrt(s), and
+
+        dS = 1/2 R (R S R)^(-1/2) R
+
+    A cloud of fewer points than coordinates is flat in some directions: s = 0 there, and the gradient would be infinite.
+    Nothing widens it in these directions but the other terms, so they get none.  In float64, whatever comes in.
+    """
+    xp = array_library(covariance)
+    wide = to_numpy(root).astype(np.float64)
+    values, vectors = _eigen(wide @ to_numpy(covariance).astype(np.float64) @ wide)
+    y = xp.asarray(np.sqrt(values).sum(), dtype=covariance.dtype)
+
+    def grad_covariance(dy):
+        inverse = np.where(values > 0, 1 / np.sqrt(np.where(values > 0, values, 1)), 0)
+        turned = wide @ vectors                                                  # (C, C)
+        return xp.asarray(.5 * float(dy) * (turned * inverse) @ turned.T, dtype=covariance.dtype)
+    return y, (grad_covariance,)
+
+
+def _eigen(symmetric):
+    """Eigenvalues (C,), none below zero, and eigenvectors (C, C) of a symmetric matrix, in float64.
+
+    What is below FLAT of the largest is rounding, and becomes 0.
+    """
+    matrix = to_numpy(symmetric).astype(np.float64)
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return np.where(values > FLAT * values.max(initial=0), values, 0), vectors
