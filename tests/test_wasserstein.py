@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.generate.wasserstein import cloud, mean_and_covariance, overlap, wasserstein
+from minicnn.generate.textures import moments
+from minicnn.generate.wasserstein import cloud as cloud_of, overlap, wasserstein
 
 
 def features(seed, height=6, width=5, channels=4, scale=1.):
@@ -12,8 +13,14 @@ def features(seed, height=6, width=5, channels=4, scale=1.):
     return scale * rng.standard_normal((1, height, width, channels)) @ mixing + rng.standard_normal(channels)
 
 
-def distance(x, other, weight=None):
-    return wasserstein(*mean_and_covariance(x, weight), other)
+def cloud(x):
+    found = moments(x).arrays()
+    return cloud_of(found.mean, found.covariance())
+
+
+def distance(x, other, share=None):
+    found = moments(x, share)
+    return wasserstein(found.mean, found.covariance(), other)
 
 
 def square_root(matrix):
@@ -29,21 +36,6 @@ def by_the_formula(x, y):
 
 
 # ---- Values --------------------------------------------------------------------------------------------------------
-
-def test_moments_are_mean_and_covariance_of_the_pixels():
-    x = features(0)
-    mean, covariance = mean_and_covariance(mc.tensor(x))
-    np.testing.assert_allclose(mean.data, x.mean(axis=(0, 1, 2)))
-    np.testing.assert_allclose(covariance.data, np.cov(x.reshape(-1, 4).T, bias=True))
-
-
-def test_weights_count_pixels_several_times():
-    x, times = features(1, 3, 4), np.random.default_rng(0).integers(0, 4, (3, 4))
-    repeated = x.reshape(-1, 4).repeat(times.ravel(), axis=0)
-    mean, covariance = mean_and_covariance(mc.tensor(x), 2.5 * times)
-    np.testing.assert_allclose(mean.data, repeated.mean(axis=0))
-    np.testing.assert_allclose(covariance.data, np.cov(repeated.T, bias=True))
-
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_distance_is_that_of_the_formula(seed):
@@ -82,11 +74,6 @@ def test_gradient_with_respect_to_the_features(shape):
     mc.gradcheck(lambda x: distance(x, other), features(8, *shape))
 
 
-def test_gradient_with_weights():
-    weight = np.random.default_rng(0).random((6, 5)) * (np.arange(5) > 1)
-    mc.gradcheck(lambda x: distance(x, cloud(features(1)), weight), features(2))
-
-
 def test_gradient_of_the_overlap():
     S, A = (np.cov(features(seed).reshape(-1, 4).T) for seed in (0, 1))
     mc.gradcheck(lambda s: overlap((s + s.transpose(1, 0)) / 2, square_root(A)), S)
@@ -122,12 +109,6 @@ def test_walking_against_the_gradient_brings_one_cloud_onto_the_other():
         loss.backward()
         x.data[...] -= .4 * 30 * x.grad / 2                      # 30 pixels share the gradient
     assert loss.item() < 1e-4
-    mean, covariance = mean_and_covariance(x)
-    np.testing.assert_allclose(mean.data, other.mean, atol=1e-2)
-    np.testing.assert_allclose(covariance.data, other.covariance, atol=5e-2)
-
-
-def test_weights_that_say_nothing_are_refused():
-    for weight in (np.zeros((6, 5)), -np.ones((6, 5))):
-        with pytest.raises(ValueError, match="at least one must count"):
-            mean_and_covariance(mc.tensor(features(0)), weight)
+    found = moments(x).arrays()
+    np.testing.assert_allclose(found.mean, other.mean, atol=1e-2)
+    np.testing.assert_allclose(found.covariance(), other.covariance, atol=5e-2)

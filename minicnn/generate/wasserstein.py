@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import array_library, to_numpy
-from ..layers.gram import gram
-from ..tensor import Tensor, differentiable, no_grad, tensor
+from ..tensor import differentiable
 
 FLAT = 1e-6                       # directions in which a cloud is that flat, relative to its widest variance, count as flat
 
@@ -28,35 +27,8 @@ class Cloud:
     root: np.ndarray
 
 
-def mean_and_covariance(x, weight=None):
-    """Mean (C,) and covariance (C, C), as tensors, of the features x (1, H, W, C).
-
-    weight   None, or an array (H, W) >= 0 that says how much each pixel counts; only its proportions matter
-    Raises ValueError when no pixel counts.
-    """
-    x = x if isinstance(x, Tensor) else tensor(x)
-    if weight is not None:
-        share = _shares(weight, x)
-        mean = (x * share).sum(axis=(0, 1, 2))
-        second = gram((x - mean) * (share * share.size) ** .5)                   # gram divides by the number of pixels
-    else:
-        mean = x.mean(axis=(0, 1, 2))
-        second = gram(x - mean)
-    return mean, second.reshape(second.shape[1:])                                # (1, C, C) -> (C, C)
-
-
-def _shares(weight, x):
-    """The weights as shares of 1, (H, W, 1), in the library and the type of x."""
-    if weight.min() < 0 or not weight.max() > 0:
-        raise ValueError("the weights of the pixels must not be negative, and at least one must count")
-    share = array_library(x.data).asarray(weight / weight.sum(), dtype=x.data.dtype)
-    return share[..., None]
-
-
-def cloud(x, weight=None):
-    """The Cloud of the features x (1, H, W, C); weight as in mean_and_covariance."""
-    with no_grad():
-        mean, covariance = (moment.data for moment in mean_and_covariance(x, weight))
+def cloud(mean, covariance):
+    """The Cloud of a mean (C,) and a covariance (C, C), arrays."""
     values, vectors = _eigen(covariance)
     root = (vectors * np.sqrt(values)) @ vectors.T                               # (C, C)
     return Cloud(mean, covariance, array_library(covariance).asarray(root, dtype=covariance.dtype))
