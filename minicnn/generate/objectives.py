@@ -10,6 +10,15 @@ def total_variation(x):
     return abs(x[:, 1:] - x[:, :-1]).mean() + abs(x[:, :, 1:] - x[:, :, :-1]).mean()
 
 
+def roughness(x):
+    """Mean squared difference between neighbouring pixels, down and across: total variation with L2, gentle on noise.
+
+    x (N, H, W, C)  ->  a single number >= 0.  A side of one pixel has no neighbours and adds nothing.
+    """
+    down, across = x[:, 1:] - x[:, :-1], x[:, :, 1:] - x[:, :, :-1]
+    return sum((difference * difference).mean() for difference in (down, across) if 0 not in difference.shape)
+
+
 def unit_activation(y, unit):
     """How strongly one channel of a layer answers: the mean of it over all pictures and pixels.
 

@@ -56,7 +56,7 @@ def mixed(parts, weights):
                      for name in ("mean", "products")))
 
 
-# ---- Losses: (what a style's Moments become once, how far a picture's Moments are from that) -----------------------------
+# ---- Losses: (what a style's Moments become once, how far a picture's Moments are from that) -----------------------
 
 def _gram_goal(style):
     return style.products
@@ -91,7 +91,7 @@ def _widths_goal(style):
 
 
 def widths_loss(picture, goal):
-    """Mean squared differences of each channel's mean and standard deviation (Huang and Belongie 2017, AdaIN, equation 13)."""
+    """Mean squared differences of each channel's mean and standard deviation (Huang and Belongie 2017, equation 13)."""
     mean, deviation = goal
     variance = diagonal(picture.covariance())
     return mse_loss(picture.mean, mean) + mse_loss(sqrt(variance.clip(low=0.) + 1e-8), deviation)
@@ -108,7 +108,7 @@ LOSSES = {"gram": (_gram_goal, gram_loss), "w2": (_cloud_goal, w2_loss),
           "relative": (_relative_goal, relative_w2_loss), "mean-std": (_widths_goal, widths_loss)}
 
 
-# ---- Sliced: the whole distribution, seen from random sides -----------------------------------------------------------------
+# ---- Sliced: the whole distribution, seen from random sides --------------------------------------------------------
 
 def slices(C, count, rng):
     """`count` random directions in C dimensions, unit vectors: (C, count) float32."""
@@ -117,7 +117,7 @@ def slices(C, count, rng):
 
 
 def projected(x, directions):
-    """The pixels of x (1, H, W, C), an array, seen along each direction and sorted: (pixels, count)"""
+    """The pixels of x (..., C), an array, seen along each direction and sorted: (pixels, count)"""
     return np.sort(x.reshape(-1, x.shape[-1]) @ directions, axis=0)
 
 

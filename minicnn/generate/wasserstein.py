@@ -72,8 +72,10 @@ def overlap(covariance, root):
 def _eigen(symmetric):
     """Eigenvalues (C,), none below zero, and eigenvectors (C, C) of a symmetric matrix, in float64.
 
-    What is below FLAT of the largest is rounding, and becomes 0.
+    What is below FLAT of the largest is rounding, and becomes 0.  NaN stays NaN, to be told where it came from.
     """
     matrix = to_numpy(symmetric).astype(np.float64)
+    if not np.isfinite(matrix).all():
+        return np.full(len(matrix), np.nan), np.full_like(matrix, np.nan)
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return np.where(values > FLAT * values.max(initial=0), values, 0), vectors

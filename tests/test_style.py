@@ -1,0 +1,241 @@
+"""Style transfer: the extractor, the recipe, the losses of a transfer and their gradients, sizes, masks, odd pictures."""
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.generate.extractor import Extractor, folded
+from minicnn.generate.objectives import roughness
+from minicnn.generate.style import Style, StyleRecipe, Transfer, stylize
+
+NAMES = ["cat", "dog"]
+STYLE, CONTENT = {"features.3": 1., "features.7": 2.}, {"features.7": 1.}
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A small network whose batch norms have seen something."""
+    network = mc.models.build("small", NAMES, rng=3, widths=((6,), (8,)))
+    rng = np.random.default_rng(0)
+    for name, module in network.named_modules():
+        if isinstance(module, mc.BatchNorm2d):
+            module.weight.data[...] = rng.uniform(.5, 1.5, len(module.weight))
+            module.bias.data[...] = rng.normal(0, .3, len(module.bias))
+            module.running_mean[...] = rng.normal(0, .3, len(module.bias))
+            module.running_var[...] = rng.uniform(.3, 1.5, len(module.bias))
+    return network
+
+
+def picture(seed, height=24, width=32):
+    return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
+
+
+def recipe(**changes):
+    return StyleRecipe(**{"style": STYLE, "content": CONTENT, "first_steps": 6, "steps": 3, "smallest": 16, "margin": 4,
+                          **changes})
+
+
+# ---- The extractor -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("layers", [["features.3"], ["features.7", "features.1"], ["features.2", "features.3", "features.4"],
+                                    ["features.0"], ["features.5", "features.6"]])
+def test_maps_are_those_of_the_network(model, layers):
+    x = mc.tensor(picture(0)[None])
+    maps = Extractor(model, layers)(x)
+    assert list(maps) == layers
+    with model.frozen():
+        for layer in layers:
+            place = int(layer.rsplit(".", 1)[1])
+            expected = mc.Sequential(*list(model.features)[:place + 1])
+            with expected.frozen():
+                np.testing.assert_allclose(maps[layer].data, expected(x).data, atol=2e-5)
+
+
+def test_nothing_is_computed_beyond_the_last_layer_and_the_network_stays_as_it_was(model):
+    extractor = Extractor(model, ["features.3"])
+    assert extractor.steps[-1][0] == 3
+    model.train()
+    x = mc.tensor(picture(0)[None], requires_grad=True)
+    extractor(x)["features.3"].sum().backward()
+    assert model.training and all(parameter.grad is None for parameter in model.parameters())
+    assert x.grad is not None and np.abs(x.grad).max() > 0
+
+
+def test_folded_is_convolution_and_batch_norm_in_one():
+    rng, norm = np.random.default_rng(0), mc.BatchNorm2d(5)
+    norm.running_mean, norm.running_var = rng.standard_normal(5), rng.random(5) + .1
+    norm.weight.data, norm.bias.data = rng.standard_normal(5), rng.standard_normal(5)
+    weight, bias, x = rng.standard_normal((3, 3, 2, 5)), rng.standard_normal(5), rng.standard_normal((2, 6, 7, 2))
+    for b in (None, bias):
+        with norm.frozen():
+            expected = norm(mc.conv2d(x, weight, b)).data
+        w, c = folded(weight, b, norm)
+        np.testing.assert_allclose(mc.conv2d(x, w, c).data, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling, of_two", [("max", max), ("average", lambda a, b: (a + b) / 2),
+                                             ("l2", lambda a, b: ((a * a + b * b) / 2) ** .5)])
+def test_other_poolings(pooling, of_two):
+    class Bare:
+        features = mc.Sequential(mc.MaxPool2d((1, 2)))
+
+        def named_modules(self):
+            return self.features.named_modules("features")
+    x = np.array([[.1, .7]]).reshape(1, 1, 2, 1)
+    found = Extractor(Bare(), ["features.0"], pooling)(mc.tensor(x))["features.0"]
+    assert found.item() == pytest.approx(of_two(.1, .7), abs=1e-6)
+
+
+def test_layers_that_are_not_there_are_named(model):
+    with pytest.raises(ValueError, match="no layer 'features.99'"):
+        Extractor(model, ["features.99"])
+    with pytest.raises(ValueError, match="classifier.1 is not one of the steps"):
+        Extractor(model, ["classifier.1"])
+    with pytest.raises(ValueError, match="pooling must be one of max, average, l2, not 'mean'"):
+        Extractor(model, ["features.3"], "mean")
+
+
+# ---- Recipes -------------------------------------------------------------------------------------------------------------
+
+def test_sizes_grow_by_the_root_of_two_and_end_in_the_size():
+    assert recipe(smallest=128).sides(256) == [128, 181, 256]
+    assert recipe(smallest=128).sides(512) == [128, 181, 256, 362, 512]
+    assert recipe(smallest=128).sides(100) == [100]
+    assert recipe(growth=np.inf).sides(512) == [512]
+
+
+def test_recipes_that_make_no_sense_are_refused():
+    for changes, words in [({"loss": "l1"}, "loss must be one of gram, w2, relative, mean-std, sliced, not 'l1'"),
+                           ({"start": "black"}, "start must be one of"), ({"optimizer": "sgd"}, "optimizer must be one of"),
+                           ({"style": {"a": 0.}}, "at least one layer"), ({"style": {"a": -1.}}, "between 0 and"),
+                           ({"content": {"a": np.nan}}, "between 0 and"), ({"style_weight": 1e13}, "between 0 and")]:
+        with pytest.raises(ValueError, match=words):
+            recipe(**changes)
+
+
+# ---- What is made small ----------------------------------------------------------------------------------------------------
+
+def transfer(model, **changes):
+    return Transfer(picture(1), [Style(picture(2, 20, 20))], model, recipe(**changes), size=24)
+
+
+@pytest.mark.parametrize("loss", ["w2", "relative", "gram", "mean-std", "sliced"])
+def test_gradient_of_the_whole_loss(model, loss):
+    """In float64, through padding, network, statistics: against differences in 30 random directions."""
+    run = transfer(model, loss=loss, smoothness=2., smallest=24)
+    run.pixels = mc.tensor(run.pixels.data.astype(np.float64), requires_grad=True)
+    rng, x = np.random.default_rng(0), run.pixels.data.copy()
+    x += .01 * rng.standard_normal(x.shape)                      # away from the content, where its loss has no slope
+    run.pixels.data[...] = x
+    run.loss().backward()
+    gradient, h = run.pixels.grad, 1e-6
+    for _ in range(30):
+        direction = rng.standard_normal(x.shape)
+        values = []
+        for side in (h, -h):
+            run.pixels.data[...] = x + side * direction
+            values.append(run.loss().item())
+        assert (values[0] - values[1]) / (2 * h) == pytest.approx((gradient * direction).sum(), rel=2e-3, abs=1e-6)
+
+
+def test_the_content_s_own_loss_is_only_that_of_the_style(model):
+    run = transfer(model)
+    whole = run.loss().item()
+    maps = run._maps(run.pixels)
+    assert run._content_loss(maps).item() == pytest.approx(0, abs=1e-6)
+    assert whole == pytest.approx(run._style_loss(maps).item(), rel=1e-5)
+
+
+def test_roughness():
+    assert roughness(mc.tensor(np.array([0., 1, 1, 0]).reshape(1, 2, 2, 1))).item() == pytest.approx(2)
+    assert roughness(mc.tensor(np.ones((1, 1, 5, 3)))).item() == 0
+    mc.gradcheck(roughness, np.random.default_rng(0).random((2, 3, 4, 3)))
+    mc.gradcheck(roughness, np.random.default_rng(0).random((2, 1, 4, 3)))
+
+
+# ---- The run ---------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("loss", ["w2", "relative", "gram", "mean-std", "sliced"])
+def test_the_loss_falls_and_the_picture_stays_a_picture(model, loss, optimizer):
+    run = transfer(model, loss=loss, optimizer=optimizer, first_steps=15, smallest=24, average=0.)
+    result = run.run()
+    assert run.losses[-1] < .9 * run.losses[0]
+    assert result.shape == (18, 24, 3) and result.dtype == np.float32 and result.min() >= 0 and result.max() <= 1
+
+
+def test_it_grows_from_size_to_size(model):
+    seen = []
+    run = Transfer(picture(1, 30, 40), [Style(picture(2))], model, recipe(), size=32)
+    result = run.run(lambda run: seen.append((run.pixels.shape[1:3], run.progress())))
+    assert run.sides == [16, 23, 32] and result.shape == (24, 32, 3)
+    assert [size for size, _ in seen] == 6 * [(12, 16)] + 3 * [(17, 23)] + 3 * [(24, 32)]
+    assert [progress for _, progress in seen] == [(i, 12) for i in range(1, 13)]
+
+
+def test_without_style_the_content_comes_out_of_noise(model):
+    style = dict(style_weight=0., start="noise", first_steps=150, smallest=24, lr=.05, pooling="max",
+                 content={"features.1": 1.}, margin=0)
+    result = Transfer(picture(1), [Style(picture(2))], model, recipe(**style), size=24).run()
+    expected = mc.resize(picture(1), 24, "lanczos")
+    assert np.corrcoef(result.ravel(), expected.ravel())[0, 1] > .9
+
+
+def test_same_seed_same_picture_and_noise_depends_on_it(model):
+    one, same, other = (stylize(picture(1), picture(2), model, recipe(start="noise"), 24, seed) for seed in (1, 1, 2))
+    assert one.tobytes() == same.tobytes() != other.tobytes()
+
+
+def test_the_average_is_smoother_than_the_last_step(model):
+    rough, smooth = (transfer(model, average=average, lr=.3, smallest=24).run() for average in (0., .9))
+    assert np.square(np.diff(smooth, axis=0)).mean() < np.square(np.diff(rough, axis=0)).mean()
+
+
+# ---- Several styles, regions ------------------------------------------------------------------------------------------------
+
+def test_weights_of_styles(model):
+    """All weight on one of two is that one alone; equal weights are neither."""
+    def result(*weights):
+        styles = [Style(picture(seed, 20, 20), weight) for seed, weight in zip((2, 5), weights)]
+        return Transfer(picture(1), styles, model, recipe(), 24).run()
+    alone = Transfer(picture(1), [Style(picture(2, 20, 20))], model, recipe(), 24).run()
+    np.testing.assert_allclose(result(1, 1e-9), alone, atol=1e-3)
+    assert np.abs(result(1, 1) - alone).max() > 1e-2
+
+
+def test_a_mask_keeps_a_style_in_its_region(model):
+    """Two flat styles, a dark and a bright one, each wanted in one half."""
+    left = np.zeros((10, 10), np.float32)
+    left[:, :5] = 1
+    styles = [Style(np.full((16, 16, 3), value, np.float32), mask=mask) for value, mask in ((.05, left), (.95, 1 - left))]
+    grey = np.full((24, 24, 3), .5, np.float32) + .1 * picture(0, 24, 24)
+    result = Transfer(grey, styles, model, recipe(content_weight=0., first_steps=40, style={"features.1": 1.}), 24).run()
+    assert result[:, :10].mean() + .15 < result[:, -10:].mean()
+
+
+# ---- Odd pictures ------------------------------------------------------------------------------------------------------------
+
+ODD = {"grey": np.full((20, 20, 3), .5, np.float32), "black": np.zeros((20, 20, 3), np.float32),
+       "one pixel wide": picture(0, 40, 1), "one pixel high": picture(0, 1, 40), "one pixel": picture(0, 1, 1)}
+
+
+@pytest.mark.parametrize("loss", ["relative", "gram", "mean-std", "sliced"])
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_pictures_give_numbers(model, odd, loss):
+    for content, style in ((ODD[odd], picture(1)), (picture(1), ODD[odd]), (ODD[odd], ODD[odd])):
+        run = Transfer(content, [Style(style)], model, recipe(loss=loss, smoothness=1.), size=20)
+        result = run.run()
+        assert np.isfinite(result).all() and np.isfinite(run.losses).all()
+
+
+def test_enormous_weights_work_or_are_refused(model):
+    run = transfer(model, style_weight=1e12, content_weight=1e12, smoothness=1e12, start="noise")
+    assert np.isfinite(run.run()).all() and run.losses[-1] < run.losses[0]
+    with pytest.raises(ValueError, match="weights must be between 0 and 1e.12"):
+        transfer(model, style_weight=1e30)
+
+
+def test_nan_stops_the_run_with_the_operation_that_made_it(model):
+    run = transfer(model)
+    run.pixels.data[0, 3, 3] = np.nan
+    with pytest.raises(FloatingPointError, match="NaN or infinity"):
+        run.step()
