@@ -50,6 +50,19 @@ def read_image(path, size=None):
     return picture if size is None else resize(picture, size)
 
 
+def read_alpha(path):
+    """How opaque each pixel of the picture in a file is: float32 (H, W) in 0..1, or None where all are and always were.
+
+    Turned as the camera was held, so that it fits what `read_image` gives.  Raises ImageError as that does.
+    """
+    with _opened(path) as image:
+        image.load()
+        image = _upright(image)
+        if not image.has_transparency_data:
+            return None
+        return _as_float(np.asarray(image.convert("RGBA").getchannel("A")))
+
+
 def read_square(path, size):
     """The middle square of the picture in a file, `size` x `size` pixels, as float32 (size, size, 3) in 0..1, sRGB.
 
@@ -230,7 +243,8 @@ def square(picture):
 def write_image(picture, path, settings=None):
     """Write a picture as 8-bit PNG or JPEG (by the suffix of `path`), atomically.
 
-    picture    (H, W, 3), (H, W, 1) or (H, W); uint8 as it is, float 0..1 as floor(255 v + 1/2), values outside clipped
+    picture    (H, W, 3), (H, W, 4) with the opacity last, (H, W, 1) or (H, W); uint8 as it is, float 0..1 as
+               floor(255 v + 1/2), values outside clipped
     settings   a dict that is kept as JSON within the file, for `read_settings`: command, seed, version, weights hash
                (a PNG text chunk named "minicnn", a JPEG comment)
     The same picture and settings give the same bytes: no time, no name of the machine.
@@ -239,6 +253,8 @@ def write_image(picture, path, settings=None):
     """
     kind = _format(path, PICTURE_FORMATS)
     image = _image(picture, path)
+    if kind == "JPEG" and image.mode == "RGBA":                  # which knows no opacity: on white, as it is read
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"compress_level": 6}
     with atomic_write(path) as temporary:
         image.save(temporary, kind, **options, **_settings_options(settings, kind, path))
@@ -336,9 +352,9 @@ def _image(picture, path):
     picture = _as_array(picture)
     if picture.ndim == 3 and picture.shape[2] == 1:
         picture = picture[:, :, 0]
-    if 0 in picture.shape or not (picture.ndim == 2 or picture.ndim == 3 and picture.shape[2] == 3):
+    if 0 in picture.shape or not (picture.ndim == 2 or picture.ndim == 3 and picture.shape[2] in (3, 4)):
         hint = "; take one picture of the batch, pictures[0]" if picture.ndim == 4 else ""
-        raise ImageError(f"cannot write {path}: a picture is (height, width, 3), (height, width, 1) or (height, "
+        raise ImageError(f"cannot write {path}: a picture is (height, width, 3 or 4), (height, width, 1) or (height, "
                          f"width), not {picture.shape}{hint}")
     return Image.fromarray(_eight_bits(picture, path))
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageFile
 from conftest import data_folder
 from minicnn import images
 from minicnn.files import WriteError
-from minicnn.images import (ImageError, contact_sheet, read_image, read_settings, read_square, resize, square,
+from minicnn.images import (ImageError, contact_sheet, read_alpha, read_image, read_settings, read_square, resize, square,
                             write_animation, write_image)
 from minicnn.tensor import tensor
 
@@ -423,7 +423,7 @@ def test_shapes(tmp_path, shape, mode):
     assert (np.asarray(image) == 51).all()
 
 
-@pytest.mark.parametrize("shape", [(5,), (4, 5, 2), (4, 5, 4), (0, 5, 3), (1, 4, 5, 3)])
+@pytest.mark.parametrize("shape", [(5,), (4, 5, 2), (4, 5, 5), (0, 5, 3), (1, 4, 5, 3)])
 def test_other_shapes_are_refused(tmp_path, shape):
     with pytest.raises(ImageError, match="a picture is .height, width, 3."):
         write_image(np.zeros(shape), tmp_path / "a.png")
@@ -620,3 +620,30 @@ def test_contact_sheets_need_pictures_and_matching_captions():
         contact_sheet([np.zeros((2, 2))] * 2, ["one"])
     with pytest.raises(ImageError, match="NaN"):
         contact_sheet([np.full((2, 2), np.nan)])
+
+
+# ---- Opacity -------------------------------------------------------------------------------------------------------------
+
+def test_opacity_is_read_and_written(tmp_path, pixels):
+    alpha = np.arange(30, dtype=np.uint8).reshape(6, 5) * 8
+    write_image(np.concatenate([pixels, alpha[..., None]], axis=2), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "RGBA" and np.array_equal(np.asarray(image), np.dstack([pixels, alpha]))
+    assert np.array_equal(read_alpha(tmp_path / "a.png"), alpha.astype(np.float32) / 255)
+    assert read_alpha(saved(Image.fromarray(pixels), tmp_path / "b.png")) is None
+
+
+def test_a_jpeg_shows_what_is_transparent_on_white(tmp_path):
+    picture = np.zeros((16, 16, 4), np.float32)
+    picture[:, 8:, 3] = 1                                        # clear on the left, black on the right
+    write_image(picture, tmp_path / "a.jpg")
+    read = read_image(tmp_path / "a.jpg")
+    assert read[:, :6].min() > .95 and read[:, 10:].max() < .05
+
+
+def test_opacity_is_turned_with_the_picture(tmp_path):
+    image = Image.fromarray(np.dstack([np.zeros((2, 3, 3), np.uint8), np.arange(6, dtype=np.uint8).reshape(2, 3)]))
+    exif = image.getexif()
+    exif[0x112] = 6                                              # the camera was held on its side
+    saved(image, tmp_path / "a.png", exif=exif)
+    assert read_alpha(tmp_path / "a.png").shape == read_image(tmp_path / "a.png").shape[:2] == (3, 2)

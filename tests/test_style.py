@@ -6,6 +6,7 @@ import minicnn as mc
 from minicnn.generate.extractor import Extractor, folded
 from minicnn.generate.objectives import roughness
 from minicnn.generate.style import Style, StyleRecipe, Transfer, stylize
+from minicnn.generate.tiles import Tiling, tile_within
 
 NAMES = ["cat", "dog"]
 STYLE, CONTENT = {"features.3": 1., "features.7": 2.}, {"features.7": 1.}
@@ -126,23 +127,22 @@ def test_gradient_of_the_whole_loss(model, loss):
     rng, x = np.random.default_rng(0), run.pixels.data.copy()
     x += .01 * rng.standard_normal(x.shape)                      # away from the content, where its loss has no slope
     run.pixels.data[...] = x
-    run.loss().backward()
+    run.goal.loss(run.pixels).backward()
     gradient, h = run.pixels.grad, 1e-6
     for _ in range(30):
         direction = rng.standard_normal(x.shape)
         values = []
         for side in (h, -h):
             run.pixels.data[...] = x + side * direction
-            values.append(run.loss().item())
+            values.append(run.goal.loss(run.pixels).item())
         assert (values[0] - values[1]) / (2 * h) == pytest.approx((gradient * direction).sum(), rel=2e-3, abs=1e-6)
 
 
 def test_the_content_s_own_loss_is_only_that_of_the_style(model):
-    run = transfer(model)
-    whole = run.loss().item()
-    maps = run._maps(run.pixels)
-    assert run._content_loss(maps).item() == pytest.approx(0, abs=1e-6)
-    assert whole == pytest.approx(run._style_loss(maps).item(), rel=1e-5)
+    with_content, without = (transfer(model, content_weight=weight) for weight in (5., 0.))
+    assert with_content.goal.loss(with_content.pixels).item() == pytest.approx(without.goal.loss(without.pixels).item(), rel=1e-5)
+    moved = mc.tensor(with_content.pixels.data * .9)
+    assert with_content.goal.loss(moved).item() > 1.01 * without.goal.loss(moved).item()
 
 
 def test_roughness():
@@ -212,6 +212,56 @@ def test_a_mask_keeps_a_style_in_its_region(model):
     assert result[:, :10].mean() + .15 < result[:, -10:].mean()
 
 
+# ---- Tiles -----------------------------------------------------------------------------------------------------------------
+
+def in_tiles(tile, content, styles, model, recipe):
+    """A Transfer with tiles of this side, which `memory` could not ask for: they would be too small."""
+    run = Transfer(content, styles, model, recipe)
+    run.tiling = Tiling(run.tiling.extractor, recipe.margin, tile)
+    run._begin_scale(None)
+    return run
+
+
+@pytest.mark.parametrize("size", [(80, 112), (85, 99), (64, 250)])
+@pytest.mark.parametrize("loss", ["w2", "gram", "mean-std"])
+def test_tiles_give_the_loss_and_the_gradient_of_the_whole(model, loss, size):
+    """The rim is wider than what these layers see, so that only rounding is different."""
+    mask = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    styles = [Style(picture(2, 70, 90)), Style(picture(3, 90, 40), 2.), Style(picture(4, 60, 60), mask=mask)]
+    found = []
+    for tile in (None, 48, 30):
+        run = in_tiles(tile, picture(1, *size), styles, model, recipe(loss=loss, smoothness=1., smallest=250, margin=8))
+        run.pixels.data[...] = picture(5, *size)[None]
+        found.append((run.goal.loss_and_gradient(run.pixels).item(), run.pixels.grad))
+    whole, *tiled = found
+    for value, gradient in tiled:
+        assert value == pytest.approx(whole[0], rel=1e-4)
+        np.testing.assert_allclose(gradient, whole[1], atol=1e-3 * np.abs(whole[1]).max())
+
+
+def test_a_picture_made_in_tiles_is_the_one_made_as_a_whole(model):
+    whole, tiled = (in_tiles(tile, picture(1, 70, 100), [Style(picture(2))], model, recipe()).run() for tile in (None, 32))
+    assert np.abs(whole - tiled).max() < 1 / 255
+
+
+def test_what_tiles_cannot_do_is_said(model):
+    with pytest.raises(ValueError, match="no tiles and no masks"):
+        in_tiles(16, picture(1), [Style(picture(2))], model, recipe(loss="sliced"))
+    odd = mc.models.build("small", NAMES, rng=0, widths=((4,),))
+    odd.features = mc.Sequential(*list(odd.features)[:2], mc.MaxPool2d(3, 3), mc.ReLU())
+    with pytest.raises(ValueError, match="tiles need maps that fit together"):
+        in_tiles(16, picture(1), [Style(picture(2))], odd, recipe(style={"features.3": 1.}, content={"features.3": 1.}))
+
+
+def test_memory_decides_the_tiles(model):
+    extractor = Extractor(model, ["features.7"])
+    assert tile_within(None, extractor) is None
+    small, large = (tile_within(memory, extractor) for memory in (2e7, 2e9))
+    assert 64 <= small < large and small % 16 == large % 16 == 0
+    with pytest.raises(ValueError, match="1 MB are too little memory .* it needs .* MB"):
+        tile_within(1e6, extractor)
+
+
 # ---- Odd pictures ------------------------------------------------------------------------------------------------------------
 
 ODD = {"grey": np.full((20, 20, 3), .5, np.float32), "black": np.zeros((20, 20, 3), np.float32),
@@ -239,3 +289,35 @@ def test_nan_stops_the_run_with_the_operation_that_made_it(model):
     run.pixels.data[0, 3, 3] = np.nan
     with pytest.raises(FloatingPointError, match="NaN or infinity"):
         run.step()
+
+
+# ---- Kept on disk --------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("changes", [{}, {"average": 0.}, {"optimizer": "lbfgs", "smallest": 24, "first_steps": 8},
+                                     {"start": "noise", "loss": "sliced"}])
+@pytest.mark.parametrize("stop", [2, 7, 9])
+def test_a_resumed_run_ends_in_the_same_picture(model, tmp_path, changes, stop):
+    """Stopped within the first size, after it, within the second."""
+    def begin():
+        return Transfer(picture(1), [Style(picture(2))], model, recipe(**changes), size=32)
+    whole, run = begin(), begin()
+    expected = whole.run()
+    for _ in range(min(stop, whole.progress()[1] - 1)):
+        run.step()
+    run.save(tmp_path / "run.ckpt")
+    later = begin()
+    later.resume(tmp_path / "run.ckpt")
+    assert later.progress() == run.progress() and later.picture().tobytes() == run.picture().tobytes()
+    assert later.run().tobytes() == expected.tobytes()
+    assert later.losses == whole.losses
+
+
+def test_a_checkpoint_of_another_transfer_is_refused(model, tmp_path):
+    run = transfer(model)
+    run.save(tmp_path / "run.ckpt")
+    for other in (Transfer(picture(3), [Style(picture(2, 20, 20))], model, recipe(), 24),
+                  Transfer(picture(1), [Style(picture(2, 20, 20), 2.)], model, recipe(), 24), transfer(model, lr=.5)):
+        with pytest.raises(ValueError, match="no checkpoint of this transfer"):
+            other.resume(tmp_path / "run.ckpt")
+    with pytest.raises(FileNotFoundError):
+        run.resume(tmp_path / "none.ckpt")

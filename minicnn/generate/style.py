@@ -6,26 +6,27 @@ from one picture and the second from another, and it is found like any picture h
 
 It grows: small pictures first, where a brush stroke is a few pixels wide and a step is cheap, then each time larger.
 """
-import dataclasses
+import hashlib
+import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..arithmetic import pad
+from .. import weights
 from ..images import resize
-from ..layers.loss import mse_loss
 from ..optim import LBFGS, Adam, WeightAverage
-from ..tensor import no_grad, raise_first_nonfinite, tensor
+from ..tensor import raise_first_nonfinite, tensor
 from .colour import histogram_matched
 from .extractor import Extractor
-from .objectives import roughness
-from .textures import LOSSES, mixed, moments, projected, sliced_loss, slices
+from .goal import Goal
+from .textures import LOSSES
+from .tiles import Tiling, tile_within
 
+LOSS_NAMES = (*LOSSES, "sliced")
 STARTS = ("content", "noise", "matched")
 OPTIMIZERS = ("adam", "lbfgs")
 HEAVIEST = 1e12                   # of all weights
-LINES = 64                        # directions from which the sliced loss looks at each layer
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class StyleRecipe:
     margin: int = 16
 
     def __post_init__(self):
-        for name, known in (("loss", (*LOSSES, "sliced")), ("start", STARTS), ("optimizer", OPTIMIZERS)):
+        for name, known in (("loss", LOSS_NAMES), ("start", STARTS), ("optimizer", OPTIMIZERS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
         weights = [*self.style.values(), *self.content.values(), self.style_weight, self.content_weight, self.smoothness]
@@ -95,18 +96,6 @@ class Style:
     mask: np.ndarray = None
 
 
-@dataclass
-class Goal:
-    """What the picture of one size is compared with.
-
-    content   {layer: feature map, an array}, and its `content_sizes` {layer: mean square}
-    regions   [(mask (H, W) or None, {layer: goal of the loss}), ...]
-    """
-    content: dict = field(default_factory=dict)
-    content_sizes: dict = field(default_factory=dict)
-    regions: list = field(default_factory=list)
-
-
 class Transfer:
     """One style transfer: the place it has got to, and the picture there.   Transfer(content, styles, model, recipe).run()
 
@@ -115,17 +104,54 @@ class Transfer:
     size         longer side of the result; None: the content's own
     style_scale  how large the styles are beside the content: at 2, brush strokes are twice as wide
     seed         of the noise and of the sliced loss
+    memory       None, or about how many bytes the feature maps may take: larger pictures are looked at in tiles
     """
 
-    def __init__(self, content, styles, model, recipe, size=None, style_scale=1., seed=0):
+    def __init__(self, content, styles, model, recipe, size=None, style_scale=1., seed=0, memory=None):
         self.content, self.styles, self.recipe, self.seed = content, list(styles), recipe, seed
         if not self.styles:
             raise ValueError("a transfer needs at least one style")
-        self.extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
+        extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
+        self.tiling = Tiling(extractor, recipe.margin, tile_within(memory, extractor))
         self.sides, self.style_scale = recipe.sides(size or max(content.shape[:2])), style_scale
         self.scale = self.step_number = 0
-        self.losses, self.pixels = [], None
+        self.losses = []
         self._begin_scale(None)
+
+    # ---- Kept on disk
+
+    def save(self, path):
+        """Write a checkpoint, whole or not at all."""
+        parts = {"optimizer": self.optimizer.state_dict(), "average": self.average.state_dict() if self.average else {}}
+        arrays = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
+        place = {"scale": self.scale, "step": self.step_number, "losses": self.losses, "transfer": self._described()}
+        weights.save({"pixels": self.pixels.data, **arrays}, path, {"style": json.dumps(place)})
+
+    def resume(self, path):
+        """Go on from a checkpoint: the result is the one of an undisturbed run, bit for bit.
+
+        Raises FileNotFoundError when there is none, ValueError when it belongs to another transfer.
+        """
+        arrays, metadata = weights.read(path)
+        place = json.loads(metadata.get("style", "{}"))
+        if place.get("transfer") != self._described():
+            raise ValueError(f"{path} is no checkpoint of this transfer: take the same pictures and options, or begin anew "
+                             "without --resume")
+        self.scale, self.losses = place["scale"], place["losses"]
+        self._begin_scale(arrays["pixels"][0])
+        self.step_number = place["step"]
+        self._place(arrays["pixels"])
+        for part, owner in (("optimizer", self.optimizer), ("average", self.average)):
+            if owner:
+                owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
+                                       if name.startswith(part + ".")})
+
+    def _described(self):
+        """What the result depends on, in words that JSON knows: pictures and masks by their hashes."""
+        styles = [[_hash(style.picture), style.weight, None if style.mask is None else _hash(style.mask)]
+                  for style in self.styles]
+        return {"content": _hash(self.content), "styles": styles, "recipe": repr(self.recipe), "sides": self.sides,
+                "style_scale": self.style_scale, "seed": self.seed}
 
     # ---- The way through the sizes
 
@@ -171,10 +197,16 @@ class Transfer:
 
     def _begin_scale(self, before):
         """Everything in the size of this scale; `before` is the picture of the last one, None in the first."""
-        content = _of_side(self.content, self.sides[self.scale])
-        self.goal = self._goal(content)
-        start = self._start(content) if before is None else np.clip(resize(before, content.shape[:2], "bicubic"), 0, 1)
-        self.pixels = tensor(np.ascontiguousarray(start[None], np.float32), requires_grad=True)
+        side = self.sides[self.scale]
+        content = of_side(self.content, side)
+        styles = [of_side(style.picture, self.style_scale * side) for style in self.styles]
+        self.goal = Goal(self.tiling, self.recipe, content, self.styles, styles, self.seed)
+        start = self._start(content) if before is None else resize(before, content.shape[:2], "bicubic")
+        self._place(np.clip(start, 0, 1)[None])
+
+    def _place(self, pixels):
+        """Go on from pixels (1, H, W, 3) with a new optimizer."""
+        self.pixels = tensor(np.array(pixels, np.float32), requires_grad=True)
         self.optimizer = self._optimizer()
         self.average = WeightAverage([self.pixels], self.recipe.average) if self.recipe.average else None
 
@@ -202,99 +234,19 @@ class Transfer:
             self.average.update()
 
     def _loss_and_gradient(self):
-        loss = self.loss()
+        loss = self.goal.loss_and_gradient(self.pixels)
         if not np.isfinite(loss.item()):
-            raise_first_nonfinite(self.loss)
-        loss.backward()
+            raise_first_nonfinite(lambda: self.goal.loss(self.pixels))
         return loss
 
-    # ---- What is made small
 
-    def loss(self):
-        """Content, style and smoothness, weighed and added: a tensor."""
-        recipe, maps = self.recipe, self._maps(self.pixels)
-        loss = recipe.smoothness * roughness(self.pixels)
-        if recipe.content_weight:
-            loss = loss + recipe.content_weight * self._content_loss(maps)
-        return loss + recipe.style_weight * self._style_loss(maps)
-
-    def _maps(self, x):
-        """{layer: feature map} of x (1, H, W, 3), without what the margin has become."""
-        margin = self.recipe.margin
-        mirrors = margin < min(x.shape[1:3])                                     # a narrow picture has not enough to show
-        padded = pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), "reflect" if mirrors else "replicate")
-        return {name: _without_margin(y, margin / padded.shape[1]) for name, y in self.extractor(padded).items()}
-
-    def _content_loss(self, maps):
-        return sum(weight / self.goal.content_sizes[layer] * mse_loss(maps[layer], self.goal.content[layer])
-                   for layer, weight in self.recipe.content.items())
-
-    def _style_loss(self, maps):
-        total = sum(self.recipe.style.values())
-        return sum(weight / total * sum(self._distance(layer, maps[layer], mask, goals) for mask, goals in self.goal.regions)
-                   for layer, weight in self.recipe.style.items()) * (1 / len(self.goal.regions))
-
-    def _distance(self, layer, y, mask, goals):
-        if self.recipe.loss == "sliced":
-            return sliced_loss(y, *goals[layer])
-        return LOSSES[self.recipe.loss][1](moments(y, _share(mask, y)), goals[layer])
-
-    # ---- What the picture is compared with
-
-    def _goal(self, content):
-        goal = Goal()
-        with no_grad():
-            maps = self._maps(tensor(content[None]))
-            for layer in self.recipe.content:
-                goal.content[layer] = maps[layer].data
-                goal.content_sizes[layer] = self._size(maps[layer].data)
-            side = self.style_scale * max(content.shape[:2])
-            seen = [self._maps(tensor(_of_side(style.picture, round(side))[None])) for style in self.styles]
-        for mask, numbers in _regions(self.styles):
-            goals = {layer: self._style_goal([seen[i][layer] for i in numbers], [self.styles[i].weight for i in numbers])
-                     for layer in self.recipe.style}
-            goal.regions.append((mask, goals))
-        return goal
-
-    def _size(self, y):
-        return float((y * y).mean()) + 1e-8 if self.recipe.relative_content else 1.
-
-    def _style_goal(self, maps, weights):
-        if self.recipe.loss == "sliced":
-            return self._sliced_goal(maps)
-        return LOSSES[self.recipe.loss][0](mixed([moments(y).arrays() for y in maps], weights))
-
-    def _sliced_goal(self, maps):
-        C = maps[0].shape[-1]
-        directions = slices(C, LINES, np.random.default_rng(self.seed))
-        return directions, projected(np.concatenate([y.data.reshape(-1, C) for y in maps]), directions)
+def _hash(array):
+    return hashlib.sha256(np.ascontiguousarray(array, np.float32).tobytes()).hexdigest()[:16]
 
 
-def _of_side(picture, side):
+def of_side(picture, side):
     """The picture with that longer side, at least one pixel wide."""
-    return np.clip(resize(picture, max(1, side), "lanczos"), 0, 1)
-
-
-def _without_margin(y, share):
-    """A feature map (N, H, W, C) without `share` of its height at each end, and as many pixels at the sides."""
-    cut = round(share * y.shape[1])
-    cut = min(cut, (min(y.shape[1:3]) - 1) // 2)
-    return y[:, cut:-cut, cut:-cut] if cut else y
-
-
-def _share(mask, y):
-    """How much each pixel of a feature map counts, (h, w), adding up to 1; None where all count alike."""
-    if mask is None:
-        return None
-    share = np.clip(resize(mask, y.shape[1:3], "bilinear"), 0, None) + 1e-6
-    return share / share.sum()
-
-
-def _regions(styles):
-    """[(mask, numbers of the styles wanted there), ...]: styles without a mask share the whole picture."""
-    everywhere = [i for i, style in enumerate(styles) if style.mask is None]
-    regions = [(None, everywhere)] if everywhere else []
-    return regions + [(style.mask, [i]) for i, style in enumerate(styles) if style.mask is not None]
+    return np.clip(resize(picture, max(1, round(side)), "lanczos"), 0, 1)
 
 
 def stylize(content, style, model, recipe, size=None, seed=0, watch=None):

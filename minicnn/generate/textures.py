@@ -30,6 +30,10 @@ class Moments:
         C = len(self.mean)
         return self.products - self.mean.reshape(C, 1) * self.mean.reshape(1, C)
 
+    def plus(self, other):
+        """Of two parts of a picture together, whose shares add up."""
+        return Moments(self.mean + other.mean, self.products + other.products)
+
     def arrays(self):
         """The same as arrays."""
         return Moments(*(part.data if isinstance(part, Tensor) else part for part in (self.mean, self.products)))

@@ -1,0 +1,232 @@
+"""The command style: two pictures in, one out."""
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import __version__, images, weights
+from ..generate.colour import MATCHES, matched, with_chroma_of
+from ..generate.extractor import POOLINGS
+from ..generate.recipes import PRESETS, recipe_for
+from ..generate.style import LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of_side
+from ..training import finished_first
+from .common import add_command, add_model, amount, load_model, natural, positive, require_writable
+
+SIDE = 256                                       # of the result where none is asked for
+PREVIEW_SECONDS = 3                              # between two previews, and before the first
+CHECKPOINT_SECONDS = 30
+MOST_FRAMES, FRAME_SIDE = 30, 256                # of the animation
+COLOURS = ("style", "keep", *MATCHES)
+
+
+def add_style(commands):
+    parser = add_command(
+        commands, "style", run_style, "the content of one picture in the style of another",
+        "Draw CONTENT in the style of one or several pictures (Gatys et al. 2015): its pixels follow the gradient until a\n"
+        "network sees in them what it sees in CONTENT, made of what STYLE is made of.  It begins small and grows.  The file\n"
+        "is there after a few seconds and gets better; Ctrl-C keeps the best so far, and --resume goes on from there.",
+        ["minicnn style photo.jpg painting.jpg -o out.png",
+         "minicnn style photo.jpg painting.jpg --size 512 --colours keep -o out.png",
+         "minicnn style photo.jpg sky.jpg ground.jpg --masks above.png,below.png -o out.png",
+         "minicnn style photo.jpg one.jpg two.jpg --weights 2,1 -o both.png",
+         "minicnn style photo.jpg painting.jpg --model vgg19 --preset quality --size 1024 --memory 2000 -o out.png"])
+    parser.add_argument("content", metavar="CONTENT", help="the picture that is to be drawn")
+    parser.add_argument("styles", nargs="+", metavar="STYLE", help="pictures in whose style")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the result, a .png or .jpg")
+    parser.add_argument("--size", type=positive, metavar="PIXELS", help=f"longer side of the result ({SIDE})")
+    parser.add_argument("--preset", choices=PRESETS, help="(quality)")
+    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the noise, if it starts there (0)")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
+    parser.add_argument("--animate", metavar="FILE", help="also how it came about: a .gif, .webp or .png")
+    parser.add_argument("--memory", type=positive, metavar="MB",
+                        help="look at the picture in tiles, so that they need about so much memory")
+    add_model(parser)
+    _add_styles(parser)
+    _add_recipe(parser)
+
+
+def _add_styles(parser):
+    """Which style where, how large, in which colours."""
+    parser.add_argument("--weights", type=_numbers, metavar="A,B,...", help="how much of each STYLE (all alike)")
+    parser.add_argument("--masks", type=lambda text: text.split(","), metavar="FILE,FILE,...",
+                        help="a picture for each STYLE: white where in CONTENT it is wanted, black where not, grey between")
+    parser.add_argument("--style-scale", type=amount, default=1., metavar="N",
+                        help="size of the styles beside the content: 2 makes brush strokes twice as wide (1)")
+    parser.add_argument("--colours", choices=COLOURS, default="style",
+                        help="of the result: the style's; keep, those of CONTENT place by place; or those of CONTENT as a "
+                             "whole, to which the styles are matched by a linear map: " + ", ".join(MATCHES) + " (style)")
+
+
+def _add_recipe(parser):
+    """Everything of a StyleRecipe, on top of the preset."""
+    parser.add_argument("--style-layers", type=_layers, metavar="NAME=N,...", help="in which layers styles are compared")
+    parser.add_argument("--content-layers", type=_layers, metavar="NAME=N,...", help="and in which the content")
+    for name, choices in (("loss", LOSS_NAMES), ("pooling", POOLINGS), ("start", STARTS), ("optimizer", OPTIMIZERS)):
+        parser.add_argument(f"--{name}", choices=choices, help=_help(name))
+    for name, kind in _AMOUNTS.items():
+        parser.add_argument(f"--{name}", type=kind, metavar="N", help=_help(name))
+
+
+_AMOUNTS = {"content-weight": amount, "style-weight": amount, "smoothness": amount, "lr": amount, "first-steps": positive,
+            "steps": positive, "smallest": positive, "average": amount}
+_HELP = {"loss": "how the statistics of feature maps are compared", "pooling": "in place of the network's own",
+         "start": "from what the picture begins", "optimizer": "of the pixels",
+         "content-weight": "of the content's loss", "style-weight": "of the style's", "smoothness": "of the picture's roughness",
+         "lr": "size of a step of Adam", "first-steps": "steps in the first, smallest size", "steps": "and in each other",
+         "smallest": "longer side of that first size", "average": "decay of the average over the steps, 0 for none"}
+
+
+def _help(name):
+    return f"{_HELP[name]} (as the preset has it)"
+
+
+def _numbers(text):
+    """'2,1'  ->  [2., 1.]"""
+    return [amount(part) for part in text.split(",")]
+
+
+def _layers(text):
+    """'relu1_1=1,relu2_1=.5'  ->  {"relu1_1": 1., "relu2_1": .5}; without a number it is 1."""
+    pairs = (part.partition("=") for part in text.split(","))
+    return {name: amount(weight) if equals else 1. for name, equals, weight in pairs}
+
+
+# ---- The run -----------------------------------------------------------------------------------------------------------
+
+def run_style(args):
+    started, checkpoint = time.perf_counter(), _checked_places(args)
+    model, weights_path = load_model(args.model)
+    transfer, finish = _begun(args, model)
+    if args.resume:
+        transfer.resume(checkpoint)
+    _introduce(args, transfer)
+    desk = Desk(args, transfer, finish, checkpoint, _settings(args, weights_path))
+    if not desk.work():
+        print(f"minicnn: stopped; {args.output} is the best so far, the same command with --resume goes on", file=sys.stderr)
+        return 130
+    height, width = transfer.pixels.shape[1:3]
+    print(f"wrote {args.output}, {width} x {height} pixels, in {time.perf_counter() - started:.1f} s")
+    return 0
+
+
+def _checked_places(args):
+    """Refuse what could not be written in the end; returns the checkpoint's path."""
+    require_writable(args.output, images.PICTURE_FORMATS)
+    if args.animate:
+        require_writable(args.animate, images.ANIMATION_FORMATS)
+    for name in ("weights", "masks"):
+        values = getattr(args, name)
+        if values and len(values) != len(args.styles):
+            args.usage_error(f"--{name} has {len(values)} entries for {len(args.styles)} styles: give one for each")
+    return Path(args.output).with_suffix(".ckpt")
+
+
+def _begun(args, model):
+    """(the Transfer, a function that makes of its picture what is written)"""
+    content, alpha = images.read_image(args.content), images.read_alpha(args.content)
+    recipe = recipe_for(model, args.preset, **_changes(args))
+    size = args.size or SIDE
+    tiling_bytes = args.memory and args.memory * 1_000_000
+    transfer = Transfer(content, _styles(args, content), model, recipe, size, args.style_scale, args.seed, tiling_bytes)
+
+    def finish(picture):
+        if args.colours == "keep":
+            picture = with_chroma_of(picture, np.clip(images.resize(content, picture.shape[:2], "lanczos"), 0, 1))
+        if alpha is None:
+            return picture
+        return np.dstack([picture, np.clip(images.resize(alpha, picture.shape[:2], "bilinear"), 0, 1)])
+    return transfer, finish
+
+
+def _styles(args, content):
+    """The list of Style, in the colours that are wanted."""
+    pictures = [images.read_image(path) for path in args.styles]
+    if args.colours in MATCHES:
+        pictures = [matched(picture, content, args.colours) for picture in pictures]
+    shares = args.weights or [1.] * len(pictures)
+    masks = [images.read_image(path).mean(axis=2) for path in args.masks] if args.masks else [None] * len(pictures)
+    return [Style(*parts) for parts in zip(pictures, shares, masks)]
+
+
+def _changes(args):
+    """{field of the StyleRecipe: value} of what is said beside the preset."""
+    names = {"style": "style_layers", "content": "content_layers",
+             **{name: name for name in ("loss", "pooling", "start", "optimizer")},
+             **{name.replace("-", "_"): name.replace("-", "_") for name in _AMOUNTS}}
+    said = {field: getattr(args, name) for field, name in names.items()}
+    return {field: value for field, value in said.items() if value is not None}
+
+
+def _introduce(args, transfer):
+    sides = " -> ".join(map(str, transfer.sides))
+    print(f"{args.model}: {transfer.progress()[1]} steps, longer side {sides} pixels")
+    if args.model == "robust":
+        print("a network for photographs draws finer: `minicnn weights fetch vgg19`, then --model vgg19")
+
+
+class Desk:
+    """What is written while a picture is made: the picture itself as it is so far, checkpoints, and the animation.
+
+    finish     makes of the Transfer's picture what is written
+    """
+
+    def __init__(self, args, transfer, finish, checkpoint, settings):
+        self.args, self.transfer, self.finish, self.checkpoint, self.settings = args, transfer, finish, checkpoint, settings
+        self.frames, self.every = [], -(-transfer.progress()[1] // MOST_FRAMES)
+        self.preview = self.saved = time.perf_counter()
+
+    def work(self):
+        """To the end, or until Ctrl-C, after which there is a checkpoint.  Returns whether the end was reached."""
+        done, steps = self.transfer.progress()
+        with tqdm(initial=done, total=steps, desc="drawing", unit="step", leave=False, disable=None) as progress:
+            try:
+                while not self.transfer.finished():
+                    with finished_first():
+                        self.transfer.step()
+                        progress.update()
+                    self._look()
+            except KeyboardInterrupt:
+                self.transfer.save(self.checkpoint)
+                self._write()
+                return False
+        self._write()
+        self._write_animation()
+        self.checkpoint.unlink(missing_ok=True)
+        return True
+
+    def _look(self):
+        """After a step: what is due now."""
+        now, (done, _) = time.perf_counter(), self.transfer.progress()
+        if self.args.animate and done % self.every == 0:
+            self.frames.append(of_side(self.finish(self.transfer.picture())[..., :3], FRAME_SIDE))
+        if now - self.preview > PREVIEW_SECONDS:
+            self._write()
+            self.preview = time.perf_counter()
+        if now - self.saved > CHECKPOINT_SECONDS:
+            self.transfer.save(self.checkpoint)
+            self.saved = time.perf_counter()
+
+    def _write(self):
+        images.write_image(self.finish(self.transfer.picture()), self.args.output, self.settings)
+
+    def _write_animation(self):
+        if self.args.animate:
+            last = of_side(self.finish(self.transfer.picture())[..., :3], FRAME_SIDE)
+            frames = [np.clip(images.resize(frame, last.shape[:2]), 0, 1) for frame in [*self.frames, last]]
+            images.write_animation(frames, self.args.animate, settings=self.settings)
+
+
+def _settings(args, weights_path):
+    """What is kept in the file: enough to make it again."""
+    words = [word for word in args.argv if word != "--resume"]
+    return {"command": shlex.join(["minicnn", *map(_without_folder, words)]), "seed": args.seed, "version": __version__,
+            "model": Path(args.model).name, "weights": weights.hash_of(weights_path),
+            "pictures": [weights.hash_of(path) for path in [args.content, *args.styles, *(args.masks or [])]]}
+
+
+def _without_folder(word):
+    """Files by their names only, not where they lie."""
+    return ",".join(Path(part).name if Path(part).is_file() else part for part in word.split(","))
