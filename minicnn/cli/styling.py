@@ -26,8 +26,8 @@ def add_style(commands):
     parser = add_command(
         commands, "style", run_style, "the content of one picture in the style of another",
         "Draw CONTENT in the style of one or several pictures (Gatys et al. 2015): its pixels follow the gradient until a\n"
-        "network sees in them what it sees in CONTENT, made of what STYLE is made of.  It begins small and grows.  The file\n"
-        "is there after a few seconds and gets better; Ctrl-C keeps the best so far, and --resume goes on from there.",
+        "network sees in them what it sees in CONTENT, made of what STYLE is made of.  It begins small and grows.  FILE is\n"
+        "there after a few seconds and gets better; Ctrl-C keeps the best so far, and --resume goes on from there.",
         ["minicnn style photo.jpg painting.jpg -o out.png",
          "minicnn style photo.jpg painting.jpg --size 512 --colours keep -o out.png",
          "minicnn style photo.jpg sky.jpg ground.jpg --masks above.png,below.png -o out.png",
@@ -74,7 +74,8 @@ _AMOUNTS = {"content-weight": amount, "style-weight": amount, "smoothness": amou
             "steps": positive, "smallest": positive, "average": amount}
 _HELP = {"loss": "how the statistics of feature maps are compared", "pooling": "in place of the network's own",
          "start": "from what the picture begins", "optimizer": "of the pixels",
-         "content-weight": "of the content's loss", "style-weight": "of the style's", "smoothness": "of the picture's roughness",
+         "content-weight": "of the content's loss", "style-weight": "of the style's",
+         "smoothness": "of the picture's roughness",
          "lr": "size of a step of Adam", "first-steps": "steps in the first, smallest size", "steps": "and in each other",
          "smallest": "longer side of that first size", "average": "decay of the average over the steps, 0 for none"}
 

@@ -30,13 +30,13 @@ def recipe_for(model, preset=None, **changes):
 
 
 _QUALITY = StyleRecipe(style=dict(zip(ROOTS, (256., 64., 16., 4., 1.))), content={"relu4_2": 1.}, loss="w2",
-                       relative_content=False, content_weight=.015, smoothness=2., pooling="max", first_steps=1000, steps=500,
-                       average=.99)
+                       relative_content=False, content_weight=.015, smoothness=2., pooling="max",
+                       first_steps=1000, steps=500, average=.99)
 # The code of 2015 takes colours of 0..255 where this takes them in standard deviations, about 57 times smaller: features are
 # smaller by as much, the content's loss by its square, the style's by its fourth power.
 _SCALE = 57. ** 2
-_GATYS = StyleRecipe(style={name: 1 / channels ** 2 for name, channels in ROOTS.items()}, content={"relu4_2": 1.}, loss="gram",
-                     relative_content=False, style_weight=1e3 * _SCALE * sum(1 / n ** 2 for n in ROOTS.values()),
+_GATYS = StyleRecipe(style={name: 1 / channels ** 2 for name, channels in ROOTS.items()}, content={"relu4_2": 1.},
+                     loss="gram", relative_content=False, style_weight=1e3 * _SCALE * sum(1 / n ** 2 for n in ROOTS.values()),
                      pooling="average", optimizer="lbfgs", growth=math.inf, first_steps=500, average=0.)
 _FAST = dataclasses.replace(_QUALITY, style={name: weight for name, weight in _QUALITY.style.items() if name != "relu5_1"},
                             content={"relu3_1": 1.}, first_steps=100, steps=50, average=.9)

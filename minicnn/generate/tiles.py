@@ -6,6 +6,7 @@ left out again, for the neighbours see it better.  A picture that is small enoug
 Around the whole picture lies a margin, where it is continued as in a mirror: so the network sees no edge.  What becomes of
 the margin belongs to no tile.
 """
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -56,9 +57,9 @@ def spans(length, tile):
     """The tiles along an axis, `tile` pixels each; None for all in one."""
     if tile is None or tile >= length:
         return [Span(0, length, 0, length, length)]
-    starts = range(0, length, -(-tile // GRID) * GRID)
-    return [Span(start, min(start + starts.step, length), max(0, start - RIM), min(start + starts.step + RIM, length), length)
-            for start in starts]
+    tile = -(-tile // GRID) * GRID
+    return [Span(start, min(start + tile, length), max(0, start - RIM), min(start + tile + RIM, length), length)
+            for start in range(0, length, tile)]
 
 
 def tile_within(memory, extractor):
@@ -110,8 +111,8 @@ class Tiling:
     def _require_exact(self, side):
         for name, size in self._map_sizes(side).items():
             if size != side // self.strides[name] or GRID % self.strides[name]:
-                raise ValueError(f"tiles need maps that fit together, but layer {name} makes {size} pixels of {side}: look at "
-                                 "the whole picture, or take another network")
+                raise ValueError(f"tiles need maps that fit together, but layer {name} makes {size} pixels of {side}: look "
+                                 "at the whole picture, or take another network")
 
     def padded(self, x):
         """x (N, H, W, 3), continued by the margin on each side."""
@@ -127,7 +128,8 @@ class Tiling:
 
     def parts(self, padded):
         """The tiles of a padded picture: pairs (rows, columns) of Span."""
-        return [(rows, columns) for rows in spans(padded.shape[1], self.tile) for columns in spans(padded.shape[2], self.tile)]
+        rows, columns = (spans(length, self.tile) for length in padded.shape[1:3])
+        return list(itertools.product(rows, columns))
 
     def outer(self, padded, part):
         """What is looked at of a padded picture for one tile."""
