@@ -60,7 +60,7 @@ def _what_there_is(model, modules):
     kinds = {}
     for name in getattr(model, "layer_names", {}):
         kinds.setdefault(name.rstrip("0123456789_"), []).append(name)
-    ranges = [f"{names[0]} to {names[-1]}" if len(names) > 3 else ", ".join(names) for names in kinds.values()]
+    ranges = [f"{names[0]} to {names[-1]}" if len(names) > 4 else ", ".join(names) for names in kinds.values()]
     paths = [path for path, module in modules.items() if path and not module.children()]
     more = ", ..." if len(paths) > SOME else ""
     return f"{', '.join(ranges + paths[:SOME])}{more} (minicnn summary shows all)"

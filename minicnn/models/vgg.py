@@ -76,6 +76,8 @@ vgg11, vgg11_lrn, vgg13, vgg16_c, vgg16, vgg19 = (functools.partial(vgg, name) f
 vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn = (functools.partial(vgg, name, batch_norm=True) for name in "ABDE")
 
 
+# ---- for small pictures --------------------------------------------------------------------------------------------
+
 CONFIGURATION_A = ((1,), (2,), (4, 4), (8, 8), (8, 8))           # filters between poolings, in multiples of the first's
 
 

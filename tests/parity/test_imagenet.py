@@ -112,9 +112,8 @@ def taken_over(state, model):
             array = array.transpose(2, 3, 1, 0)                  # (out, in, kh, kw) -> (kh, kw, in, out)
         elif array.ndim == 2:
             out, inputs = array.shape
-            if model.flattened and inputs == np.prod(model.flattened):
-                array = array.reshape(out, *model.flattened).transpose(0, 2, 3, 1).reshape(out, inputs)
-            array = array.T
+            first = model.flattened and inputs == np.prod(model.flattened)       # its inputs are in another order
+            array = array.reshape(out, *model.flattened).transpose(2, 3, 1, 0).reshape(-1, out) if first else array.T
         arrays[name] = array.astype(np.float32)
     model.load_state_dict(arrays)
     return model.eval()
