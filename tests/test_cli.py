@@ -316,7 +316,8 @@ def photographic(tmp_path_factory):
     return str(path)
 
 
-@pytest.mark.parametrize("words, seen", [("", {}), ("--crops 10", dict(crops=10)), ("--scales 224,240", dict(scales=[224, 240]))])
+@pytest.mark.parametrize("words, seen", [
+    ("", {}), ("--crops 10", dict(crops=10)), ("--scales 224,240", dict(scales=[224, 240]))])
 def test_networks_for_photographs_see_as_much_as_is_asked_for(run, photographic, tmp_path, words, seen):
     Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
     shares = mc.classify(mc.models.load(photographic), mc.read_image(tmp_path / "a.png"), **seen)

@@ -109,7 +109,7 @@ def test_the_sides_of_the_2012_paper():
     sides = {name: rows[name].output[0] for name in ("conv1", "pool1", "conv2", "pool2", "conv3", "conv5", "pool5")}
     assert sides == {"conv1": 55, "pool1": 27, "conv2": 27, "pool2": 13, "conv3": 13, "conv5": 13, "pool5": 6}
     model = blank("alexnet-2012")
-    shapes = [model.state_dict()[f"{mc.models.layer_path(model, name)}.weight"].shape for name in ("conv2", "conv3", "conv4")]
+    shapes = [mc.generate.layer_named(model, name).weight.shape for name in ("conv2", "conv3", "conv4")]
     assert shapes == [(5, 5, 48, 256), (3, 3, 256, 384), (3, 3, 192, 384)]
 
 
@@ -250,7 +250,8 @@ def test_preprocessing_by_the_numbers():
     np.testing.assert_allclose(standardize(np.full((1, 1, 1, 1), 200, np.uint8), 100, .5).data, 200)
 
 
-@pytest.mark.parametrize("mean, std, bgr", [(.47, .25, False), ((.1, .2, .3), (.4, .5, .6), False), ((.1, .2, .3), .5, True)])
+@pytest.mark.parametrize("mean, std, bgr", [
+    (.47, .25, False), ((.1, .2, .3), (.4, .5, .6), False), ((.1, .2, .3), .5, True)])
 def test_gradient_of_the_preprocessing(mean, std, bgr):
     mc.gradcheck(lambda x: standardize(x, mean, std, bgr), np.random.default_rng(0).random((2, 3, 2, 3)))
 
@@ -327,7 +328,8 @@ def test_an_unknown_layer_is_told_with_what_there_is():
                                          r"fc6, fc7, fc8, drop6, drop7, preprocess, features.0, .*summary shows all\)"):
         mc.generate.layer_named(tiny("vgg19"), "conv6_1")
     for name in ("", "fire2.", "fire2.expand5x5", "features.99"):
-        with pytest.raises(ValueError, match=f"no layer '{name}'; it has conv1, conv10, relu1, relu10, pool1, pool3, pool5, pool10, fire2 to fire9"):
+        with pytest.raises(ValueError, match=f"no layer '{name}'; it has conv1, conv10, relu1, relu10, pool1, pool3, pool5, "
+                                             "pool10, fire2 to fire9, drop9, preprocess"):
             mc.models.layer_path(tiny("squeezenet1-1"), name)
     small = mc.models.build("small", FIVE, rng=0, widths=((4,),))
     assert mc.models.layer_path(small, "features.1") == "features.1"
