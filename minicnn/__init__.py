@@ -11,6 +11,7 @@ from .arithmetic import (abs, add, argmax, argmin, clip, concatenate, divide, ex
                          transpose, where)
 from .attack import l2_attack, linf_attack
 from .backend import array_library, gpu_status
+from .classification import classify
 from .gradcheck import GradientError, gradcheck
 from .images import contact_sheet, read_image, read_settings, resize, square, write_animation, write_image
 from .layers import (GELU, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, CrossEntropyLoss, Dense,

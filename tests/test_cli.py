@@ -117,6 +117,9 @@ def test_no_command_shows_help_and_is_an_error(run):
 
 @pytest.mark.parametrize("words, said", [
     ("frobnicate", "invalid choice: 'frobnicate'"), ("classify", "PICTURE"),
+    ("classify a.png --crops 5", "argument --crops: invalid choice: 5"),
+    ("classify a.png --scales 224,x", "'224,x' does not look like 224,256,288"),
+    ("classify a.png --scales 224 --crops 10", "not allowed with"),
     ("invert", "name a CLASS to draw, or --all"),
     ("invert --target-layer features.1", "--target-layer and --unit go together"),
     ("invert cat --unit 3", "--target-layer and --unit go together"),
@@ -303,6 +306,53 @@ def test_networks_of_ones_own_are_named_again(run, tmp_path):
         assert run(f"{words} --model own.safetensors --network nets/own.py:build")[0] == 0
     assert Image.open(tmp_path / "n" / "cat-000.png").size == (40, 40)
     assert json.loads(run("show-settings cat.png")[1])["command"].endswith(" --network own.py:build")
+
+
+@pytest.fixture(scope="module")
+def photographic(tmp_path_factory):
+    """The path of a tiny SqueezeNet for pictures of 224x224, that was never trained and has numbers for names."""
+    path = tmp_path_factory.mktemp("photographic") / "squeeze.safetensors"
+    mc.save(mc.models.build("squeezenet1_1", mc.models.numbered_classes(12), rng=0, width=4), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("words, seen", [
+    ("", {}), ("--crops 10", dict(crops=10)), ("--scales 224,240", dict(scales=[224, 240]))])
+def test_networks_for_photographs_see_as_much_as_is_asked_for(run, photographic, tmp_path, words, seen):
+    Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
+    shares = mc.classify(mc.models.load(photographic), mc.read_image(tmp_path / "a.png"), **seen)
+    code, out, err = run(f"classify a.png {words} --model", photographic)
+    assert code == 0 and not err
+    lines = out.splitlines()[1:]
+    assert [re.match(r"  (class \d+) +([\d.]+%)", line).groups() for line in lines] == [
+        (f"class {k}", f"{shares[k]:.1%}") for k in np.argsort(-shares)[:5]]
+
+
+def test_the_names_of_the_classes_come_from_a_file(run, photographic, tmp_path):
+    Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
+    likeliest = int(re.search(r"class (\d+)", run("classify a.png --model", photographic)[1])[1])
+    names = [f"n{k:08d} thing {k}, {'a long word ' * 9}" for k in range(12)]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n\n")
+    code, out, _ = run("classify a.png --classes names.txt --model", photographic)
+    assert code == 0 and re.match(rf"a.png\n  thing {likeliest}, a long word [a-z ]*\.\.\. +\d", out)
+    assert max(map(len, out.splitlines())) < 80
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    for words, said in [("names.txt", "names.txt names 2 classes, the network has 12"), ("nix.txt", "no file nix.txt"),
+                        ("a.png", "a.png is no text")]:
+        code, _, err = run(f"classify a.png --classes {words} --model", photographic)
+        assert code == 1
+        assert_one_line(err, said)
+
+
+def test_what_cannot_be_classified_is_one_line(run, photographic, tmp_path):
+    Image.fromarray(gradient_picture()).save(tmp_path / "a.png")
+    mc.save(mc.models.build("vgg11", features_only=True, rng=0, width=4), tmp_path / "features.safetensors")
+    code, _, err = run("classify a.png --model features.safetensors")
+    assert code == 1
+    assert_one_line(err, "ends in feature maps and knows no classes")
+    code, _, err = run("classify a.png --scales 256,200 --model", photographic)
+    assert code == 1
+    assert_one_line(err, "scale 200 is smaller", "use 224 or more")
 
 
 def bomb():
@@ -783,13 +833,23 @@ def test_summary_of_a_file_and_of_a_kind(run, net):
     assert code == 0 and re.search(r"Conv2d\(3, 4, 3x3\) +64 x 64 x 4", out)
 
 
-@pytest.mark.parametrize("network", mc.models.NETWORKS)
-def test_summary_of_every_network(run, network):
+@pytest.mark.parametrize("network", mc.models.SMALL)
+def test_summary_of_every_small_network(run, network):
     code, out, err = run(f"summary --network {network}")
     total = sum(p.size for p in mc.models.build(network, CLASS_NAMES, rng=0).parameters())
     assert code == 0 and not err and out.splitlines()[-1].split()[:2] == ["total", f"{total:,}"]
     code, out, _ = run(f"summary --network {network} --channels 1 --size 28")
     assert code == 0 and re.search(r"^features.0 +Standardize\(.*\) +28 x 28 x 1 ", out, re.M)
+
+
+def test_summary_of_a_network_for_photographs_has_a_thousand_classes_and_the_names_of_its_layers(run):
+    code, out, err = run("summary --network VGG16_BN --size 32")
+    assert code == 0 and not err and out.splitlines()[-1].split()[:2] == ["total", "138,365,992"]
+    assert re.search(r"^features.24 +Conv2d\(256, 512, 3x3\) +4 x 4 x 512 .* conv4_1$", out, re.M)
+    assert re.search(r"^classifier.6 +Dense\(4096, 1000\) .* fc8$", out, re.M)
+    code, _, err = run("summary --network alexnet --size 62")
+    assert code == 1
+    assert_one_line(err, "alexnet: pictures of 62x62", "at least 63x63")
 
 
 def test_summary_of_a_network_of_ones_own(run, tmp_path):

@@ -24,7 +24,7 @@ LAYERS = [
     ["attack", "images", "optim", "weights"],
     ["data", "models"],
     ["training"],
-    ["evaluation", "progress"],
+    ["classification", "evaluation", "progress"],
     ["generate"],
     ["minicnn"],                                 # the package itself: what `import minicnn as mc` offers
     ["samples", "doctor"],

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import images, models
+from .. import models
+from ..classification import in_size
 from ..data import NAMES, load
 from ..layers import softmax
 from ..training import predict
@@ -39,10 +40,11 @@ def add_network(parser, text, default=None):
 
 
 def _network(text):
-    if text not in models.NETWORKS and not is_place(text):
+    name = models.network_name(text)
+    if name not in models.NETWORKS and not is_place(name):
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(models.NETWORKS)}, nor a function of your own, "
                                          "file.py:function")
-    return text
+    return name
 
 
 def add_data(parser):
@@ -140,11 +142,6 @@ def probabilities(model, pictures):
     """(N, H, W, C), uint8 or float 0..1, of any size  ->  (N, classes): the network's opinion of each, in its own size."""
     x = np.stack([in_size(picture, model.input_shape) for picture in pictures])
     return softmax(predict(model, x)).numpy()
-
-
-def in_size(picture, shape):
-    """A picture as float32 in 0..1 and in the height and width of `shape`."""
-    return np.clip(images.resize(picture, shape[:2], "lanczos"), 0, 1)
 
 
 def opinions(model, pictures):

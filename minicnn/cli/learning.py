@@ -74,7 +74,8 @@ _NUMBERS = [("epochs", positive, "passes over the data"), ("batch", positive, "p
 
 
 # The peak of the learning rate where none is asked for: networks without batch norm diverge at that of the others.
-_RATES = {"lenet5": .05, "vgg11-small": .05, "alexnet-small": .03}
+_RATES = {"lenet5": .05, "vgg11-small": .05, "alexnet-small": .03,
+          **{name: .01 for name in models.IMAGENET if not name.endswith("-bn")}}
 _RATES_OF_ADAM = {"adam": .002, "adamw": .002}
 
 

@@ -1,7 +1,9 @@
 """Commands about pictures: classify, invert, show-settings."""
+import argparse
 import dataclasses
 import json
 import shlex
+import textwrap
 import time
 from pathlib import Path
 
@@ -9,16 +11,17 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__, images, weights
+from ..classification import classify, in_channels, in_size
 from ..generate.features import FOR_UNITS, activations, excite
 from ..generate.inversion import NO_PRIOR, Recipe, invert
-from .common import (add_command, add_model, amount, bar, complain, eight_bits, in_size, load_model, natural, opinions,
-                     positive, probabilities, require_writable)
+from ..models import read_class_names
+from .common import (add_command, add_model, amount, bar, complain, eight_bits, load_model, natural, opinions, positive,
+                     require_writable)
 
-LIKELIEST = 5
+LIKELIEST, LONGEST_NAME = 5, 40
 SIDE = 96                                        # of the pictures that are drawn, or the network's own if that is larger
 SHEET_SIDE = 192                                 # of a picture on the sheet, or its own if that is larger
 SECOND = "standard"                              # the network that is asked, too, what it sees
-GREY = np.array([.299, .587, .114], np.float32)  # what red, green and blue add to the brightness (ITU-R BT.601)
 MOST_FRAMES, FRAME_SIDE = 30, 128                # of an animation: GIFs grow large and slow quickly
 
 
@@ -28,13 +31,31 @@ def add_classify(commands):
     parser = add_command(
         commands, "classify", run_classify, "what a network sees in your pictures",
         "The five likeliest classes of each picture.  The middle square of it is shrunk to the size that the network was\n"
-        "made for (32x32 pixels for the one that ships), and to grey if it knows only grey: that is all it sees.  Any\n"
-        "kind of picture file goes in; one that cannot be read is named, and the others go on.",
+        "made for (32x32 pixels for the one that ships), and to grey if it knows only grey: that is all it sees.  For the\n"
+        "networks of ImageNet the shorter side is made 256 pixels long, and the middle 224x224 are seen; --crops or\n"
+        "--scales show them more, for a surer answer in more time.  Any kind of picture file goes in; one that cannot be\n"
+        "read is named, and the others go on.",
         ["minicnn classify photo.jpg", "minicnn classify *.png --model my.safetensors",
-         "minicnn classify scan.png --model digits.safetensors"])
+         "minicnn classify scan.png --model digits.safetensors",
+         "minicnn classify photo.jpg --model vgg16.safetensors --crops 10",
+         "minicnn classify photo.jpg --model vgg16.safetensors --scales 224,256,288 --classes names.txt"])
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a picture file")
     add_model(parser)
     _add_own_network(parser)
+    seen = parser.add_mutually_exclusive_group()
+    seen.add_argument("--crops", type=int, choices=[1, 10], default=1,
+                      help="how many parts are seen: the middle, or also the corners, and all mirrored; the mean counts (1)")
+    seen.add_argument("--scales", type=_scales, default=(), metavar="N,N,...",
+                      help="see all of the picture, and mirrored, with shorter sides of N pixels; the mean counts")
+    parser.add_argument("--classes", metavar="FILE", help="the names of the classes: a text file, a line each")
+
+
+def _scales(text):
+    """'224,256'  ->  [224, 256]"""
+    try:
+        return [positive(side) for side in text.split(",")]
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} does not look like 224,256,288") from None
 
 
 def _add_own_network(parser):
@@ -44,30 +65,27 @@ def _add_own_network(parser):
 
 def run_classify(args):
     model, _ = load_model(args.model, args.network)
+    if args.classes:
+        model.class_names = read_class_names(args.classes, len(model.class_names))
     failed = 0
     for path in args.pictures:
         try:
-            picture = as_seen(path, model.input_shape)
+            picture = images.read_image(path)
         except (ValueError, OSError) as error:
             if args.debug:
                 raise
             complain(error)
             failed += 1
             continue
-        print(_likeliest(path, model.class_names, probabilities(model, picture[None])[0]), flush=True)
+        print(_likeliest(path, model.class_names, classify(model, picture, args.crops, args.scales)), flush=True)
     return 1 if failed else 0
 
 
-def as_seen(path, shape):
-    """The picture in a file as a network takes it: its middle square, float32 in 0..1 of `shape`, (H, W, 3) or (H, W, 1)."""
-    picture = in_size(images.square(images.read_image(path)), shape)
-    return (picture @ GREY)[..., None] if shape[2] == 1 else picture
-
-
 def _likeliest(path, class_names, shares):
-    width = max(map(len, class_names))
-    lines = [f"  {class_names[k]:<{width}}  {shares[k]:6.1%}  {bar(shares[k])}".rstrip()
-             for k in np.argsort(-shares)[:LIKELIEST]]
+    likeliest = np.argsort(-shares)[:LIKELIEST]
+    names = [textwrap.shorten(class_names[k], LONGEST_NAME, placeholder=" ...") for k in likeliest]
+    width = max(map(len, names))
+    lines = [f"  {name:<{width}}  {shares[k]:6.1%}  {bar(shares[k])}".rstrip() for name, k in zip(names, likeliest)]
     return "\n".join([str(path), *lines])
 
 
@@ -147,6 +165,11 @@ def run_invert(args):
     _write_animation([*frames, pictures], model, args, settings)
     _report(names, captions, second, args, time.perf_counter() - started)
     return 0
+
+
+def as_seen(path, shape):
+    """The picture in a file, its middle square, float32 in 0..1 of `shape`, (H, W, 3) or (H, W, 1)."""
+    return in_channels(in_size(images.square(images.read_image(path)), shape), shape[2])
 
 
 def _shape(model, args):

@@ -1,22 +1,15 @@
 """Looking inside a network while it sees pictures: layers by their names, what goes into them and what comes out."""
 from ..layers.module import watching
 from ..layers.normalize import BatchNorm2d
-
-SOME = 8                                         # layers that an error names
+from ..models.names import layer_path
 
 
 def layer_named(model, name):
-    """The Module of a network that `model.named_modules()` and `minicnn summary` call `name`.
+    """The Module of a network that `minicnn summary` calls `name`: its path, "features.21", or "relu4_2" where it has names.
 
     Raises ValueError, with the names of some layers, when there is none.
     """
-    modules = {path: module for path, module in model.named_modules() if path}
-    if name not in modules:
-        layers = [path for path, module in modules.items() if not module.children()]
-        more = ", ..." if len(layers) > SOME else ""
-        raise ValueError(f"this network has no layer {name!r}; it has {', '.join(layers[:SOME])}{more} "
-                         "(minicnn summary shows all)")
-    return modules[name]
+    return dict(model.named_modules())[layer_path(model, name)]
 
 
 def batch_norms(model):

@@ -9,13 +9,17 @@ from .module import watching
 
 @dataclass(frozen=True)
 class Row:
-    """One layer.  Shapes without the batch; multiply_adds for one picture; receptive_field the side in input pixels."""
+    """One layer.  Shapes without the batch; multiply_adds for one picture; receptive_field the side in input pixels.
+
+    called   what people call the layer where it has such a name (see models/names.py): "conv4_2"
+    """
     name: str
     layer: str
     output: tuple
     parameters: int
     multiply_adds: int
     receptive_field: int
+    called: str = ""
 
 
 class Summary:
@@ -30,6 +34,8 @@ class Summary:
         cells += [(row.name, row.layer, " x ".join(map(str, row.output)), f"{row.parameters:,}", f"{row.multiply_adds:,}",
                    str(row.receptive_field)) for row in self.rows]
         cells.append(("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", ""))
+        if any(row.called for row in self.rows):
+            cells = [(*row, name) for row, name in zip(cells, ["called", *(row.called for row in self.rows), ""])]
         widths = [max(map(len, column)) for column in zip(*cells)]
         return "\n".join("  ".join(cell.rjust(width) if i > 2 else cell.ljust(width)
                                    for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in cells)
@@ -46,6 +52,7 @@ def summary(model, input_shape=None):
     """
     input_shape = input_shape or getattr(model, "input_shape", (32, 32, 3))
     names = {id(module): name for name, module in model.named_modules()}
+    called = {path: name for name, path in getattr(model, "layer_names", {}).items()}
     seen, rows = {}, []                          # {id of a tensor: (field, jump, the tensor, so that its id stays its own)}
 
     def look(module, x, y):
@@ -57,13 +64,14 @@ def summary(model, input_shape=None):
         if y.ndim < 4:                           # no rows and columns left: it sees the whole picture
             field = max(input_shape[:2])
         seen[id(y)] = field, jump, y
-        rows.append(_row(names.get(id(module), ""), module, x, y, field))
+        name = names.get(id(module), "")
+        rows.append(_row(name, module, x, y, field, called.get(name, "")))
     with model.frozen(), no_grad(), watching(look):
         model(Tensor(np.zeros((1, *input_shape), np.float32)))
     return Summary(rows, sum(parameter.size for parameter in model.parameters()))
 
 
-def _row(name, module, x, y, field):
+def _row(name, module, x, y, field, called):
     parameters = sum(p.size for p in module.parameters())
     work = module.multiply_adds(x.shape, y.shape) if hasattr(module, "multiply_adds") else 0
-    return Row(name, repr(module), y.shape[1:], parameters, work, field)
+    return Row(name, repr(module), y.shape[1:], parameters, work, field, called)

@@ -1,39 +1,63 @@
 """Networks by name, and their weights: the ones that ship with the package, and files of your own.
 
-    small.py     3x3 convolutions with batch norm: the one that ships     vgg.py      the same idea, larger
-    lenet.py     the network that read cheques                            resnet.py   residual blocks
-    alexnet.py   large filters, overlapping pooling, dropout              own.py      one of your own, from a file
+    For small pictures                                                    For photographs (ImageNet)
+    small.py     3x3 convolutions with batch norm: the one that ships     alexnet.py     the paper's, and torchvision's
+    lenet.py     the network that read cheques                            vgg.py         VGG-11 to VGG-19
+    alexnet.py   large filters, overlapping pooling, dropout              squeezenet.py  as good as AlexNet, 5 MB
+    vgg.py       the same idea as small, larger                           imagenet.py    what they share
+    resnet.py    residual blocks                                          names.py       layers by name: conv4_2, fc7
+    own.py       one of your own, from a file
 """
+import contextlib
 import json
 from pathlib import Path
 
 from .. import weights
+from ..layers import init
 from ..userfile import is_place
-from .alexnet import alexnet_small
-from .classifier import Classifier, Standardize
+from .alexnet import alexnet, alexnet_2012, alexnet_small
+from .classifier import Classifier, Standardize, numbered_classes, read_class_names
+from .imagenet import PREPROCESSING, ImageNetClassifier, fully_convolutional
 from .lenet import lenet5
+from .names import layer_path
 from .own import bound, own_network
 from .resnet import resnet20
 from .small import SMALL_WIDTHS, small
+from .squeezenet import squeezenet1_1
 from .start import ClassGaussian
-from .vgg import vgg11_small
+from .vgg import vgg11, vgg11_bn, vgg11_lrn, vgg11_small, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg16_c, vgg19, vgg19_bn
 
 # builders: network(class_names, rng=None, channels=3, size=32, **options) -> Classifier
-NETWORKS = {"small": small, "lenet5": lenet5, "alexnet-small": alexnet_small, "vgg11-small": vgg11_small,
-            "resnet20": resnet20}
+SMALL = {"small": small, "lenet5": lenet5, "alexnet-small": alexnet_small, "vgg11-small": vgg11_small, "resnet20": resnet20}
+# the same with size=224, and class_names=None for a thousand numbers
+IMAGENET = {"alexnet": alexnet, "alexnet-2012": alexnet_2012, "vgg11": vgg11, "vgg11-lrn": vgg11_lrn, "vgg11-bn": vgg11_bn,
+            "vgg13": vgg13, "vgg13-bn": vgg13_bn, "vgg16-c": vgg16_c, "vgg16": vgg16, "vgg16-bn": vgg16_bn, "vgg19": vgg19,
+            "vgg19-bn": vgg19_bn, "squeezenet1-1": squeezenet1_1}
+NETWORKS = {**SMALL, **IMAGENET}
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
-def build(network, class_names, rng=None, **options):
+def network_name(text):
+    """The name in NETWORKS that is meant: "vgg16_bn" and "VGG16-BN" are "vgg16-bn".  Another text comes back as it is."""
+    name = text.lower().replace("_", "-")
+    return name if name in NETWORKS else text
+
+
+def build(network, class_names=None, rng=None, **options):
     """A new Classifier: a network by name, or "file.py:function", one of your own (see own.py), whose file is run.
 
-    rng      a Generator, a seed or None (see layers/init.py)
-    options  channels and size of the pictures, and what else the network takes: see its function
+    class_names   a string a class; of the networks in IMAGENET None stands for a thousand numbers
+    rng           a Generator, a seed or None (see layers/init.py)
+    options       channels and size of the pictures, and what else the network takes: see its function
 
     What it was built with is remembered as `model.architecture`, so that `save` can write it and `load` build it again.
+    Within `init.skipped()` nothing is drawn, and a network of half a gigabyte takes no time.
     Raises ValueError for an unknown network, with the names of the known ones, and for an option that it does not take;
     FileNotFoundError for a missing file.
     """
+    network = network_name(network)
+    if class_names is None and (network in SMALL or is_place(network)):
+        raise ValueError(f"network {network!r} needs class_names, a string for each class")
     if is_place(network):
         model = own_network(network, class_names, rng, **options)
     elif network in NETWORKS:
@@ -42,7 +66,7 @@ def build(network, class_names, rng=None, **options):
     else:
         raise ValueError(f"there is no network {network!r}; there are {', '.join(NETWORKS)}, or name a function of your "
                          "own as file.py:function")
-    model.architecture = {"network": network, "class_names": list(class_names), "options": options}
+    model.architecture = {"network": network, "class_names": model.class_names, "options": options}
     return model
 
 
@@ -63,7 +87,8 @@ def save(model, path, dtype=None, metadata=None):
 def _described(model):
     network = _without_folder(model.architecture["network"])
     try:
-        return json.dumps({**model.architecture, "network": network, "start": model.start is not None})
+        return json.dumps({**model.architecture, "network": network, "class_names": list(model.class_names),
+                           "start": model.start is not None})
     except TypeError as error:
         raise ValueError(f"the options of network {network} cannot be written into a file ({error}): "
                          "use plain numbers, strings, booleans and lists of them") from error
@@ -113,14 +138,18 @@ def _named_by_caller(described, network, path):
     if is_place(described) and network is None:
         raise ValueError(f"{path} holds the weights of a network of one's own, {described!r}: to run that file, name it, "
                          f"minicnn.models.load(path, network={described!r})")
+    network = network and network_name(network)
     if network is not None and network != described and not (is_place(network) and is_place(described)):
         raise ValueError(f"{path} holds the weights of network {described!r}, not of {network!r}: load it without network")
     return described if network is None else network
 
 
 def _from_description(description, network, path):
+    # Nothing need be drawn, for all weights are read next; only a function of one's own may do something with them first.
+    drawing = contextlib.nullcontext() if is_place(network) else init.skipped()
     try:
-        model = build(network, description["class_names"], rng=0, **description["options"])
+        with drawing:
+            model = build(network, description["class_names"], rng=0, **description["options"])
         model.start = ClassGaussian(len(model.class_names), channels=model.input_shape[2]) if description["start"] else None
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} needs the network that {description['network']!r} built: {error}; "
