@@ -28,7 +28,7 @@ def add_classify(commands):
     parser = add_command(
         commands, "classify", run_classify, "what a network sees in your pictures",
         "The five likeliest classes of each picture.  The middle square of it is shrunk to the size that the network was\n"
-        "made for (32x32 pixels for the one that ships), and to grey if it knows only grey: that is all it sees.  Any\n"
+        "made for (32x32 pixels for those that ship), and to grey if it knows only grey: that is all it sees.  Any\n"
         "kind of picture file goes in; one that cannot be read is named, and the others go on.",
         ["minicnn classify photo.jpg", "minicnn classify *.png --model my.safetensors",
          "minicnn classify scan.png --model digits.safetensors"])

@@ -1,6 +1,6 @@
 """Networks by name, and their weights: the ones that ship with the package, and files of your own.
 
-    small.py     3x3 convolutions with batch norm: the one that ships     vgg.py      the same idea, larger
+    small.py     3x3 convolutions with batch norm: those that ship        vgg.py      the same idea, larger
     lenet.py     the network that read cheques                            resnet.py   residual blocks
     alexnet.py   large filters, overlapping pooling, dropout              own.py      one of your own, from a file
 """
@@ -76,7 +76,7 @@ def _without_folder(network):
 
 
 def load(name_or_path, network=None):
-    """A network with its weights, in evaluation mode: one that ships with the package ("robust"), or a .safetensors file.
+    """A network with its weights, in evaluation mode: one that ships with the package ("robust", "standard"), or a .safetensors file.
 
     network   "file.py:function" for a network of one's own: that file is run.  A weights file says which function built
               it, but is only data: what it names is never run unless it is named here, too.
