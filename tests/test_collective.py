@@ -91,6 +91,18 @@ def test_alone_a_sum_is_the_array_itself():
     collective.abort(1)                          # does nothing
 
 
+@together
+def test_the_command_says_how_many_learned_together(tmp_path):
+    command = [MPIEXEC, "-n", "2", sys.executable, "-m", "minicnn", "train", "--data", "shapes", "--limit", "64", "--epochs",
+               "1", "--batch", "32", "--widths", "4/4", "--epsilon", ".5", "-o", "net.safetensors"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(minicnn.__file__).parent.parent), "MINICNN_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("wrote net.safetensors") == 1 == done.stdout.count("epoch   1/1")
+    made_by = weights.read(tmp_path / "net.safetensors")[1]["made_by"]
+    assert made_by.startswith("mpiexec -n 2 minicnn train --data shapes") and "--batch 32" in made_by
+
+
 def test_mpiexec_without_mpi4py_says_what_is_missing():
     program = "import sys; sys.modules['mpi4py'] = None\nfrom minicnn import collective\ncollective.rank()"
     environment = {**os.environ, "PMI_SIZE": "2", "PYTHONPATH": str(Path(minicnn.__file__).parent.parent)}

@@ -50,6 +50,7 @@ def test_statistics_name_every_layer_with_weights_and_change_nothing():
     assert [row["layer"] for row in rows] == ["features.1", "features.2", "features.5", "features.6", "classifier.1"]
     assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+    assert .1 < rows[1]["silent"] < .9                           # the batch norm before a ReLU
     dense = rows[-1]
     assert dense["weight"] == pytest.approx(np.linalg.norm(model.classifier.layers[1].weight.data))
     twin = model.train()
@@ -63,4 +64,4 @@ def test_a_dead_layer_shows():
     model.features.layers[1].weight.data[...] = 0
     rows = {row["layer"]: row for row in statistics(model, np.random.default_rng(0).random((4, 8, 8, 3), np.float32),
                                                     np.array([0, 1, 0, 1]))}
-    assert rows["features.1"]["std"] == 0 and rows["features.1"]["zeros"] == 1
+    assert rows["features.1"]["std"] == 0 and rows["features.1"]["silent"] == 1

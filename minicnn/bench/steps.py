@@ -15,7 +15,7 @@ from .sides import random
 VGG19 = (64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512)
 STYLE, CONTENT = (0, 2, 4, 8, 12), 9             # relu1_1 relu2_1 relu3_1 relu4_1 relu5_1, and relu4_2: which convolution
 VGG11_SMALL = ((64,), (128,), (256, 256), (512, 512), (512, 512))        # VGG configuration A for pictures of 32x32
-ROBUST = ((24, 32), (64, 64), (128, 128), (192,))                       # the network that ships
+ROBUST = ((24, 32), (64, 64), (128, 128), (192,))                       # a robust network of half a million weights
 BATCH, MEAN, STD = 128, .47, .25
 
 

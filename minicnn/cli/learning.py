@@ -247,7 +247,8 @@ def _history(args):
 
 def _command(args):
     """The command with everything said that matters, and nothing about where files lie on this machine."""
-    words = ["minicnn", "train", "--data", args.data if args.data in NAMES else "DIR"]
+    together = ["mpiexec", "-n", str(collective.processes())] if collective.processes() > 1 else []
+    words = [*together, "minicnn", "train", "--data", args.data if args.data in NAMES else "DIR"]
     words += ["--from", Path(args.begin).name] if args.begin else ["--network", args.network]
     if args.widths:
         words += ["--widths", "/".join(",".join(map(str, group)) for group in args.widths)]

@@ -31,7 +31,7 @@ def add_classify(commands):
     parser = add_command(
         commands, "classify", run_classify, "what a network sees in your pictures",
         "The five likeliest classes of each picture.  The middle square of it is shrunk to the size that the network was\n"
-        "made for (32x32 pixels for the one that ships), and to grey if it knows only grey: that is all it sees.  For the\n"
+        "made for (32x32 pixels for those that ship), and to grey if it knows only grey: that is all it sees.  For the\n"
         "networks of ImageNet the shorter side is made 256 pixels long, and the middle 224x224 are seen; --crops or\n"
         "--scales show them more, for a surer answer in more time.  Any kind of picture file goes in; one that cannot be\n"
         "read is named, and the others go on.",

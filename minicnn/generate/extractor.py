@@ -24,7 +24,7 @@ class Extractor:
     """Some layers of a network, by name:   extractor(x)  ->  {name: feature map (N, h, w, C), ...}, x (N, H, W, 3) in 0..1
 
     model     a Classifier whose features are a Sequential; it is used as it is in evaluation
-    layers    names as `model.named_modules()` and `minicnn summary` show them, all within model.features
+    layers    names or paths as `minicnn summary` shows them, "relu4_2" or "features.21", all within model.features
     pooling   in place of the network's maximum: "max", as it was trained; "average", which gives pictures smoother gradients
               (Gatys et al. 2015); "l2", the root of the mean square, between both
 
@@ -37,6 +37,8 @@ class Extractor:
         self.layers = list(layers)
         places = {name: _place(model, name) for name in self.layers}
         self.steps = _steps(list(model.features), set(places.values()), pooling)
+        if getattr(model, "preprocess", None) is not None:
+            self.steps.insert(0, (-1, _in_evaluation(model.preprocess)))
         self.names = {place: name for name, place in places.items()}
 
     def __call__(self, x):

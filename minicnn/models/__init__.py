@@ -1,7 +1,7 @@
 """Networks by name, and their weights: the ones that ship with the package, and files of your own.
 
     For small pictures                                                    For photographs (ImageNet)
-    small.py     3x3 convolutions with batch norm: the one that ships     alexnet.py     the paper's, and torchvision's
+    small.py     3x3 convolutions with batch norm: those that ship        alexnet.py     the paper's, and torchvision's
     lenet.py     the network that read cheques                            vgg.py         VGG-11 to VGG-19
     alexnet.py   large filters, overlapping pooling, dropout              squeezenet.py  as good as AlexNet, 5 MB
     vgg.py       the same idea as small, larger                           imagenet.py    what they share
@@ -101,7 +101,7 @@ def _without_folder(network):
 
 
 def load(name_or_path, network=None):
-    """A network with its weights, in evaluation mode: one that ships with the package ("robust"), or a .safetensors file.
+    """A network with its weights, in evaluation mode: one that ships with the package ("robust", "standard"), or a .safetensors file.
 
     network   "file.py:function" for a network of one's own: that file is run.  A weights file says which function built
               it, but is only data: what it names is never run unless it is named here, too.

@@ -16,7 +16,7 @@ def names_in_a_row(features, classifier=None):
 
 
 def names_in_blocks(features, classifier=None):
-    """{name: path} of a network like VGG."""
+    """{name: path} of a network like VGG, or `small`."""
     names, block, inside = {}, 1, 0
     for kind, path in _layers(features=features):
         if kind == "pool":
@@ -37,9 +37,10 @@ def _in_a_row(layers, before=0):
 
 
 def _layers(**parts):
-    """(kind, path) of the layers in each part, one after the other."""
+    """(kind, path) of the layers in each part, one after the other; without those that nobody has a name for."""
     return [(KINDS[type(layer).__name__], f"{part}.{i}")
-            for part, layers in parts.items() if layers is not None for i, layer in enumerate(layers)]
+            for part, layers in parts.items() if layers is not None for i, layer in enumerate(layers)
+            if type(layer).__name__ in KINDS]
 
 
 def layer_path(model, name):

@@ -7,6 +7,7 @@ from ..layers.module import Sequential
 from ..layers.normalize import BatchNorm2d
 from ..layers.pool import GlobalAvgPool2d, MaxPool2d
 from .classifier import Classifier, Standardize, picture_shape
+from .names import names_in_blocks
 
 SMALL_WIDTHS = ((24, 32), (64, 64), (128, 128), (128,))
 
@@ -27,4 +28,6 @@ def small(class_names, widths=SMALL_WIDTHS, rng=None, channels=3, size=32):
         layers.append(MaxPool2d(2))
     features = Sequential(*layers[:-1])                          # no pooling after the last group: the average does it
     classifier = Sequential(GlobalAvgPool2d(), Dense(channels, len(class_names), rng=rng))
-    return Classifier(features, classifier, class_names, input_shape=input_shape)
+    model = Classifier(features, classifier, class_names, input_shape=input_shape)
+    model.layer_names = names_in_blocks(features, classifier)
+    return model

@@ -28,7 +28,7 @@ def real():
 
 
 def drawn(folder, *options):
-    """The files of `minicnn invert --all`, as (pictures, labels)."""
+    """The files of `minicnn invert --all`, as (pictures, labels); an option given twice counts as said last."""
     assert main(["invert", "--all", "--count", str(COUNT), "--native", str(folder), "-o", str(folder / "sheet.png"),
                  *options]) == 0
     return measure.read_pictures(folder, ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
@@ -47,6 +47,11 @@ def test_the_judge_knows_photographs(judge, real):
 def test_pictures_are_recognised_and_differ(judge, real, ours):
     result = measure.measure(judge, *ours, real)
     assert measure.passes(result), measure.line("pictures", result)
+
+
+def test_pictures_drawn_larger_are_recognised_when_they_are_shrunk(judge, real, tmp_path):
+    larger = measure.measure(judge, *drawn(tmp_path, "--size", "96", "--count", "4", "--seed", "12"), real)
+    assert larger["mean"] >= measure.MEAN_ACCURACY_OF_LARGER, measure.line("larger", larger)
 
 
 def test_noise_and_class_means_fail(judge, real):
