@@ -25,7 +25,7 @@ def names_in_blocks(features, classifier=None):
             continue
         inside += kind == "conv"
         names[f"{kind}{block}_{inside}"] = path
-    return {**names, **_in_a_row(_layers(classifier=classifier), before=block - 1)}
+    return {**_in_a_row(_layers(classifier=classifier), before=block - 1), **names}
 
 
 def _in_a_row(layers, before=0):

@@ -1,0 +1,149 @@
+"""`minicnn style` as it is used: files in, a file out, and everything that can be asked for on the way."""
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minicnn as mc
+from minicnn.cli import main
+from minicnn.generate.colour import chroma
+
+ROOT = Path(__file__).parent.parent
+FEW = "--first-steps 4 --steps 2 --smallest 24 --size 48"
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    """The path of a small network that was never trained."""
+    path = tmp_path_factory.mktemp("net") / "tiny.safetensors"
+    mc.save(mc.models.build("small", ["cat", "dog"], rng=0, widths=((6,), (8,), (8,))), path)
+    return str(path)
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch, net):
+    """run("style a.png b.png -o c.png")  ->  (exit code, stdout, stderr), in a folder with three pictures."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, (height, width) in {"photo": (40, 60), "one": (50, 50), "two": (30, 70)}.items():
+        smooth = mc.resize(rng.random((5, 6, 3), dtype=np.float32), (height, width), "bicubic")
+        mc.write_image(np.clip(smooth, 0, 1), f"{name}.png")
+
+    def call(words):
+        code = main([*shlex.split(words), "--model", net])
+        return code, *capsys.readouterr()
+    return call
+
+
+def test_two_pictures_in_one_out(run):
+    code, out, err = run(f"style photo.png one.png -o out.png {FEW} --animate out.gif")
+    assert code == 0 and not err
+    assert "8 steps, longer side 24 -> 34 -> 48 pixels" in out and "wrote out.png, 48 x 32 pixels" in out
+    with Image.open("out.png") as picture, Image.open("out.gif") as animation:
+        assert picture.size == (48, 32) and picture.mode == "RGB"
+        assert animation.n_frames >= 8 and animation.size == (256, 171)
+    assert not Path("out.ckpt").exists()
+
+
+def test_the_same_command_gives_the_same_file_and_says_how_it_was_made(run, net):
+    for name in ("a", "b"):
+        assert run(f"style photo.png one.png two.png --weights 2,1 -o {name}.png --start noise --seed 5 {FEW}")[0] == 0
+    with Image.open("a.png") as one, Image.open("b.png") as other:
+        assert np.array_equal(np.asarray(one), np.asarray(other))
+    settings = mc.images.read_settings("a.png")
+    assert settings["command"].startswith("minicnn style photo.png one.png two.png --weights 2,1 -o a.png")
+    assert settings["command"].endswith("--model tiny.safetensors") and settings["seed"] == 5
+    assert len(settings["pictures"]) == 3 and str(Path(net).parent) not in json.dumps(settings)
+
+
+def test_what_is_asked_for_reaches_the_transfer(run):
+    plain = run(f"style photo.png one.png -o plain.png {FEW}")
+    assert plain[0] == 0
+    for options in ("--content-weight 9", "--style-weight 9", "--smoothness 90", "--lr .1", "--average 0", "--pooling max",
+                    "--loss gram", "--loss w2", "--loss mean-std", "--loss sliced", "--optimizer lbfgs", "--start matched",
+                    "--style-layers relu1_1", "--style-layers relu1_1=1,features.7=3", "--content-layers relu2_1",
+                    "--style-scale 2", "--colours keep", "--colours pca", "--preset fast"):
+        code, _, err = run(f"style photo.png one.png -o other.png {FEW} {options}")
+        assert code == 0, err
+        assert Path("other.png").read_bytes() != Path("plain.png").read_bytes(), options
+
+
+def test_kept_colours_are_those_of_the_content(run):
+    assert run(f"style photo.png one.png -o out.png {FEW} --colours keep")[0] == 0
+    content = np.clip(mc.resize(mc.read_image("photo.png"), (32, 48), "lanczos"), 0, 1)
+    kept = np.abs(chroma(mc.read_image("out.png")) - chroma(content)).mean()
+    assert run(f"style photo.png one.png -o out.png {FEW}")[0] == 0
+    assert kept < .005 and kept < .2 * np.abs(chroma(mc.read_image("out.png")) - chroma(content)).mean()
+
+
+def test_opacity_is_kept(run):
+    picture = np.asarray(Image.open("photo.png"))
+    alpha = np.zeros((40, 60), np.uint8)
+    alpha[:, 30:] = 255
+    Image.fromarray(np.dstack([picture, alpha])).save("clear.png")
+    assert run(f"style clear.png one.png -o out.png {FEW}")[0] == 0
+    with Image.open("out.png") as image:
+        opacity = np.asarray(image.getchannel("A"))
+    assert opacity.shape == (32, 48) and (opacity[:, :22] == 0).all() and (opacity[:, 26:] == 255).all()
+
+
+def test_masks_are_one_for_each_style(run):
+    left = np.zeros((10, 10), np.uint8)
+    left[:, :5] = 255
+    Image.fromarray(left).save("left.png")
+    Image.fromarray(255 - left).save("right.png")
+    assert run(f"style photo.png one.png two.png --masks left.png,right.png -o out.png {FEW}")[0] == 0
+    code, _, err = run(f"style photo.png one.png two.png --masks left.png -o out.png {FEW}")
+    assert code == 2 and "--masks has 1 entries for 2 styles" in err
+
+
+def test_tiles_within_a_given_memory_change_nothing_that_can_be_seen(run):
+    big = "--size 400 --smallest 400 --first-steps 2"
+    for name, memory in (("whole", ""), ("tiled", "--memory 9")):
+        code, _, err = run(f"style photo.png one.png -o {name}.png {big} {memory}")
+        assert code == 0, err
+    assert np.abs(mc.read_image("whole.png") - mc.read_image("tiled.png")).mean() < 2 / 255
+    code, _, err = run(f"style photo.png one.png -o out.png {big} --memory 1")
+    assert code == 1 and "too little memory" in err
+
+
+@pytest.mark.parametrize("words, parts", [
+    ("style photo.png none.png -o out.png", ["there is no picture none.png"]),
+    ("style photo.png one.png -o out.bmp", ["out.bmp", ".png"]),
+    ("style photo.png one.png -o out.png --animate out.mp4", ["out.mp4", ".gif"]),
+    ("style photo.png one.png -o out.png --style-layers relu9_9", ["no layer 'relu9_9'"]),
+    ("style photo.png one.png -o out.png --style-weight 1e20", ["between 0 and 1e+12"]),
+    ("style photo.png one.png -o out.png --resume", ["out.ckpt"])])
+def test_what_cannot_be_done_is_said_in_one_line(run, words, parts):
+    code, _, err = run(words)
+    assert code == 1 and err.startswith("minicnn: error: ") and err.count("\n") == 1
+    assert all(part in err for part in parts), err
+
+
+def test_ctrl_c_keeps_the_best_and_resume_goes_on(run, net, tmp_path):
+    words = ["style", "photo.png", "one.png", "--first-steps", "60", "--smallest", "48", "--size", "48"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "minicnn", *words, "--model", net, "-o"]
+    assert subprocess.run([*command, "whole.png"], env=environment, capture_output=True, timeout=300).returncode == 0
+    process = subprocess.Popen([*command, "out.png"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "steps" in process.stdout.readline()
+    time.sleep(.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    if process.returncode == 0:
+        pytest.skip("this machine was done before the Ctrl-C")
+    assert process.returncode == 130 and "out.png is the best so far" in err
+    assert Path("out.png").is_file() and Path("out.ckpt").is_file()
+    done = subprocess.run([*command, "out.png", "--resume"], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    with Image.open("out.png") as one, Image.open("whole.png") as other:
+        assert np.array_equal(np.asarray(one), np.asarray(other))
+    assert not Path("out.ckpt").exists()
