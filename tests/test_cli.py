@@ -22,7 +22,7 @@ from minicnn.cli import main, make_parser
 from minicnn.data.cifar10 import CLASS_NAMES, load_cifar10
 from minicnn.models import ClassGaussian
 
-COMMANDS = ["invert", "style", "classify", "show-settings", "augment", "train", "evaluate", "gradcheck", "summary", "doctor",
+COMMANDS = ["invert", "style", "style-train", "classify", "show-settings", "augment", "train", "evaluate", "gradcheck", "summary", "doctor",
             "bench"]
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -147,3 +147,50 @@ def test_ctrl_c_keeps_the_best_and_resume_goes_on(run, net, tmp_path):
     with Image.open("out.png") as one, Image.open("whole.png") as other:
         assert np.array_equal(np.asarray(one), np.asarray(other))
     assert not Path("out.ckpt").exists()
+
+
+# ---- A style that was learned --------------------------------------------------------------------------------------------
+
+LEARN = "style-train one.png photographs --side 32 --width 4 --blocks 1 -o taught.safetensors"
+
+
+@pytest.fixture
+def photographs(run):
+    for name in ("a", "b/c"):
+        Path("photographs", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("photographs", f"{name}.png").write_bytes(Path("photo.png").read_bytes())
+
+
+def test_a_style_is_learned_and_used_in_one_pass(run, photographs, capsys):
+    code, out, err = run(f"{LEARN} --steps 5")
+    assert code == 0 and not err and "2 photographs, 5 steps of 2" in out and "wrote taught.safetensors after 5 steps" in out
+    assert main(shlex.split("style two.png --model taught.safetensors --size 64 -o out.png")) == 0
+    assert "wrote out.png, 64 x 27 pixels" in capsys.readouterr().out
+    assert mc.images.read_settings("out.png")["command"] == "minicnn style two.png --model taught.safetensors --size 64 -o out.png"
+    code, _, err = run("style photo.png -o out.png")             # the usual network knows no style
+    assert code == 2 and "name at least one STYLE" in err
+
+
+def test_learning_that_was_stopped_goes_on(run, photographs, monkeypatch):
+    assert run(f"{LEARN} --steps 6")[0] == 0
+    expected = Path("taught.safetensors").read_bytes()
+    from minicnn.generate.feedforward import StylizerTraining
+    step = StylizerTraining.step
+
+    def stopping(training):
+        step(training)
+        if training.step_number == 3:
+            raise KeyboardInterrupt
+    monkeypatch.setattr(StylizerTraining, "step", stopping)
+    code, _, err = run(f"{LEARN} --steps 6")
+    assert code == 130 and "--resume goes on" in err and Path("taught.ckpt").is_file()
+    monkeypatch.setattr(StylizerTraining, "step", step)
+    assert run(f"{LEARN} --steps 6 --resume")[0] == 0
+    assert Path("taught.safetensors").read_bytes() == expected and not Path("taught.ckpt").exists()
+
+
+def test_what_cannot_be_learned_from_is_said(run):
+    Path("empty").mkdir()
+    code, _, err = run("style-train one.png empty -o taught.safetensors")
+    assert code == 1 and "empty holds no pictures" in err
+    assert run("style-train one.png empty -o taught.bin")[0] == 1

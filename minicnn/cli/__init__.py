@@ -3,7 +3,7 @@
     learning.py     train
     evaluating.py   evaluate
     pictures.py     classify, invert, show-settings
-    styling.py      style
+    styling.py      style, style-train
     augmenting.py   augment
     inspecting.py   gradcheck, summary, doctor, bench
     common.py       what they share
@@ -84,7 +84,8 @@ def make_parser():
     parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for declare in (pictures.add_invert, styling.add_style, pictures.add_classify, pictures.add_show_settings,
+    for declare in (pictures.add_invert, styling.add_style, styling.add_style_train,
+                    pictures.add_classify, pictures.add_show_settings,
                     augmenting.add_augment, learning.add_train, evaluating.add_evaluate,
                     inspecting.add_gradcheck, inspecting.add_summary, inspecting.add_doctor,
                     inspecting.add_bench):

@@ -1,4 +1,4 @@
-"""The command style: two pictures in, one out."""
+"""The commands style, two pictures in and one out, and style-train, which learns one style."""
 import shlex
 import sys
 import time
@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import __version__, images, weights
+from .. import __version__, images, models, weights
 from ..generate.colour import MATCHES, matched, with_chroma_of
 from ..generate.extractor import POOLINGS
+from ..generate.feedforward import Lessons, StylizerTraining
 from ..generate.recipes import PRESETS, recipe_for
 from ..generate.style import LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of_side
+from ..models.stylizer import is_stylizer, load_stylizer, save_stylizer
+from ..tensor import no_grad
 from ..training import finished_first
 from .common import add_command, add_model, amount, load_model, natural, positive, require_writable
 
@@ -19,6 +22,7 @@ SIDE = 256                                       # of the result where none is a
 PREVIEW_SECONDS = 3                              # between two previews, and before the first
 CHECKPOINT_SECONDS = 30
 MOST_FRAMES, FRAME_SIDE = 30, 256                # of the animation
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 COLOURS = ("style", "keep", *MATCHES)
 
 
@@ -32,9 +36,11 @@ def add_style(commands):
          "minicnn style photo.jpg painting.jpg --size 512 --colours keep -o out.png",
          "minicnn style photo.jpg sky.jpg ground.jpg --masks above.png,below.png -o out.png",
          "minicnn style photo.jpg one.jpg two.jpg --weights 2,1 -o both.png",
-         "minicnn style photo.jpg painting.jpg --model vgg19 --preset quality --size 1024 --memory 2000 -o out.png"])
+         "minicnn style photo.jpg painting.jpg --model vgg19 --preset quality --size 1024 --memory 2000 -o out.png",
+         "minicnn style photo.jpg --model starry.safetensors --size 512 -o out.png"])
     parser.add_argument("content", metavar="CONTENT", help="the picture that is to be drawn")
-    parser.add_argument("styles", nargs="+", metavar="STYLE", help="pictures in whose style")
+    parser.add_argument("styles", nargs="*", metavar="STYLE",
+                        help="pictures in whose style; none where --model is a network that `minicnn style-train` taught one")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the result, a .png or .jpg")
     parser.add_argument("--size", type=positive, metavar="PIXELS", help=f"longer side of the result ({SIDE})")
     parser.add_argument("--preset", choices=PRESETS, help="(quality)")
@@ -98,6 +104,8 @@ def _layers(text):
 # ---- The run -----------------------------------------------------------------------------------------------------------
 
 def run_style(args):
+    if not args.styles:
+        return _run_in_one_pass(args)
     started, checkpoint = time.perf_counter(), _checked_places(args)
     model, weights_path = load_model(args.model)
     transfer, finish = _begun(args, model)
@@ -109,6 +117,21 @@ def run_style(args):
         print(f"minicnn: stopped; {args.output} is the best so far, the same command with --resume goes on", file=sys.stderr)
         return 130
     height, width = transfer.pixels.shape[1:3]
+    print(f"wrote {args.output}, {width} x {height} pixels, in {time.perf_counter() - started:.1f} s")
+    return 0
+
+
+def _run_in_one_pass(args):
+    """With a network that knows one style."""
+    started, path = time.perf_counter(), models.find(args.model)
+    require_writable(args.output, images.PICTURE_FORMATS)
+    if not is_stylizer(path):
+        args.usage_error("name at least one STYLE, or with --model a network that `minicnn style-train` taught one")
+    network, (content, finish) = load_stylizer(path), _content(args)
+    with no_grad():
+        picture = network(of_side(content, args.size or max(content.shape[:2]))[None]).data[0]
+    images.write_image(finish(picture), args.output, _settings(args, path))
+    height, width = picture.shape[:2]
     print(f"wrote {args.output}, {width} x {height} pixels, in {time.perf_counter() - started:.1f} s")
     return 0
 
@@ -127,11 +150,16 @@ def _checked_places(args):
 
 def _begun(args, model):
     """(the Transfer, a function that makes of its picture what is written)"""
-    content, alpha = images.read_image(args.content), images.read_alpha(args.content)
+    content, finish = _content(args)
     recipe = recipe_for(model, args.preset, **_changes(args))
-    size = args.size or SIDE
-    tiling_bytes = args.memory and args.memory * 1_000_000
-    transfer = Transfer(content, _styles(args, content), model, recipe, size, args.style_scale, args.seed, tiling_bytes)
+    transfer = Transfer(content, _styles(args, content), model, recipe, args.size or SIDE, args.style_scale, args.seed,
+                        memory=args.memory and args.memory * 1_000_000)
+    return transfer, finish
+
+
+def _content(args):
+    """(the content, a function that gives a stylised picture its colours and its opacity)"""
+    content, alpha = images.read_image(args.content), images.read_alpha(args.content)
 
     def finish(picture):
         if args.colours == "keep":
@@ -139,7 +167,7 @@ def _begun(args, model):
         if alpha is None:
             return picture
         return np.dstack([picture, np.clip(images.resize(alpha, picture.shape[:2], "bilinear"), 0, 1)])
-    return transfer, finish
+    return content, finish
 
 
 def _styles(args, content):
@@ -220,14 +248,100 @@ class Desk:
             images.write_animation(frames, self.args.animate, settings=self.settings)
 
 
-def _settings(args, weights_path):
-    """What is kept in the file: enough to make it again."""
+def _settings(args, weights_path, pictures=None):
+    """What is kept in the file: enough to make it again.   pictures: paths; None: those of `style`"""
     words = [word for word in args.argv if word != "--resume"]
     return {"command": shlex.join(["minicnn", *map(_without_folder, words)]), "seed": args.seed, "version": __version__,
             "model": Path(args.model).name, "weights": weights.hash_of(weights_path),
-            "pictures": [weights.hash_of(path) for path in [args.content, *args.styles, *(args.masks or [])]]}
+            "pictures": [weights.hash_of(path) for path in pictures or [args.content, *args.styles, *(args.masks or [])]]}
 
 
 def _without_folder(word):
-    """Files by their names only, not where they lie."""
-    return ",".join(Path(part).name if Path(part).is_file() else part for part in word.split(","))
+    """Files and folders by their names only, not where they lie."""
+    return ",".join(Path(part).name if Path(part).exists() else part for part in word.split(","))
+
+
+# ---- style-train -----------------------------------------------------------------------------------------------------------
+
+def add_style_train(commands):
+    parser = add_command(
+        commands, "style-train", run_style_train, "teach a network one style, for transfers in a single pass",
+        "Train a network on your photographs until it gives them the content they have and the style of STYLE (Johnson et\n"
+        "al. 2016): then `minicnn style photo.jpg --model FILE` takes less than a second.  Ctrl-C keeps a checkpoint beside\n"
+        "FILE, and --resume goes on from it.",
+        ["minicnn style-train painting.jpg photographs/ -o starry.safetensors",
+         "minicnn style-train painting.jpg photographs/ --steps 4000 --model vgg19 -o starry.safetensors",
+         "minicnn style-train painting.jpg photographs/ --resume -o starry.safetensors"])
+    parser.add_argument("style", metavar="STYLE", help="the picture whose style is learned")
+    parser.add_argument("photographs", metavar="DIR", help="a folder with the pictures that are learned from, also in folders")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
+    add_model(parser)
+    for name, text in _LESSONS.items():
+        default = getattr(Lessons(), name)
+        kind = amount if name == "lr" else natural if name in ("seed", "blocks") else positive
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default})")
+    for name in ("content-weight", "style-weight", "smoothness"):
+        parser.add_argument(f"--{name}", type=amount, metavar="N", help=_help(name))
+
+
+_LESSONS = {"steps": "steps of Adam", "batch": "pictures in each", "side": "of the squares that are learned from, in pixels",
+            "lr": "learning rate at first", "width": "channels of the network's first convolution",
+            "blocks": "its residual blocks", "seed": "of its weights and of the squares"}
+
+
+def run_style_train(args):
+    started, checkpoint = time.perf_counter(), Path(args.output).with_suffix(".ckpt")
+    require_writable(args.output, [".safetensors"])
+    training, weights_path = _training(args)
+    if args.resume:
+        training.resume(checkpoint)
+    if not _learn(training, checkpoint):
+        print("minicnn: stopped; the checkpoint is written, the same command with --resume goes on", file=sys.stderr)
+        return 130
+    settings = _settings(args, weights_path, [args.style])
+    save_stylizer(training.network, args.output, {"made_by": settings["command"], **settings})
+    checkpoint.unlink(missing_ok=True)
+    print(f"wrote {args.output} after {len(training.losses)} steps, loss {np.mean(training.losses[:10]):.3f} to "
+          f"{np.mean(training.losses[-10:]):.3f}, in {time.perf_counter() - started:.0f} s")
+    return 0
+
+
+def _training(args):
+    """(the StylizerTraining, the path of the weights with whose eyes it compares)"""
+    model, weights_path = load_model(args.model)
+    changes = {name: getattr(args, name) for name in ("content_weight", "style_weight", "smoothness")
+               if getattr(args, name) is not None}
+    lessons = Lessons(**{name: getattr(args, name) for name in _LESSONS})
+    photographs = _pictures_in(args.photographs)
+    print(f"{len(photographs)} photographs, {lessons.steps} steps of {lessons.batch}")
+    training = StylizerTraining(images.read_image(args.style), photographs, model, recipe_for(model, "fast", **changes), lessons)
+    return training, weights_path
+
+
+def _pictures_in(folder):
+    """The picture files of a folder and of those in it, by name.  Raises ValueError when there is none."""
+    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}): name a folder with photographs")
+    return found
+
+
+def _learn(training, checkpoint):
+    """To the end, or until Ctrl-C, after which there is a checkpoint.  Returns whether the end was reached."""
+    saved = time.perf_counter()
+    with tqdm(initial=training.step_number, total=training.lessons.steps, desc="learning", unit="step", leave=False,
+              disable=None) as progress:
+        try:
+            while training.step_number < training.lessons.steps:
+                with finished_first():
+                    training.step()
+                progress.update()
+                progress.set_postfix(loss=f"{training.losses[-1]:.3f}")
+                if time.perf_counter() - saved > CHECKPOINT_SECONDS:
+                    training.save(checkpoint)
+                    saved = time.perf_counter()
+        except KeyboardInterrupt:
+            training.save(checkpoint)
+            return False
+    return True
