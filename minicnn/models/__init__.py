@@ -101,7 +101,7 @@ def _without_folder(network):
 
 
 def load(name_or_path, network=None):
-    """A network with its weights, in evaluation mode: one that ships with the package ("robust", "standard"), or a .safetensors file.
+    """A network with its weights, in evaluation mode: one that ships ("robust", "standard"), or a .safetensors file.
 
     network   "file.py:function" for a network of one's own: that file is run.  A weights file says which function built
               it, but is only data: what it names is never run unless it is named here, too.
