@@ -35,7 +35,7 @@ def recipe(**changes):
                           **changes})
 
 
-# ---- The extractor -------------------------------------------------------------------------------------------------------
+# ---- The extractor -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("layers", [["features.3"], ["features.7", "features.1"], ["features.2", "features.3", "features.4"],
                                     ["features.0"], ["features.5", "features.6"]])
@@ -95,7 +95,7 @@ def test_layers_that_are_not_there_are_named(model):
         Extractor(model, ["features.3"], "mean")
 
 
-# ---- Recipes -------------------------------------------------------------------------------------------------------------
+# ---- Recipes -----------------------------------------------------------------------------------------
 
 def test_sizes_grow_by_the_root_of_two_and_end_in_the_size():
     assert recipe(smallest=128).sides(256) == [128, 181, 256]
@@ -113,7 +113,7 @@ def test_recipes_that_make_no_sense_are_refused():
             recipe(**changes)
 
 
-# ---- What is made small ----------------------------------------------------------------------------------------------------
+# ---- What is made small --------------------------------------------------------------------------------
 
 def transfer(model, **changes):
     return Transfer(picture(1), [Style(picture(2, 20, 20))], model, recipe(**changes), size=24)
@@ -152,7 +152,7 @@ def test_roughness():
     mc.gradcheck(roughness, np.random.default_rng(0).random((2, 1, 4, 3)))
 
 
-# ---- The run ---------------------------------------------------------------------------------------------------------------
+# ---- The run -------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 @pytest.mark.parametrize("loss", ["w2", "relative", "gram", "mean-std", "sliced"])
@@ -190,7 +190,7 @@ def test_the_average_is_smoother_than_the_last_step(model):
     assert np.square(np.diff(smooth, axis=0)).mean() < np.square(np.diff(rough, axis=0)).mean()
 
 
-# ---- Several styles, regions ------------------------------------------------------------------------------------------------
+# ---- Several styles, regions ----------------------------------------------------------------------------
 
 def test_weights_of_styles(model):
     """All weight on one of two is that one alone; equal weights are neither."""
@@ -212,7 +212,7 @@ def test_a_mask_keeps_a_style_in_its_region(model):
     assert result[:, :10].mean() + .15 < result[:, -10:].mean()
 
 
-# ---- Tiles -----------------------------------------------------------------------------------------------------------------
+# ---- Tiles ---------------------------------------------------------------------------------------------
 
 def in_tiles(tile, content, styles, model, recipe):
     """A Transfer with tiles of this side, which `memory` could not ask for: they would be too small."""
@@ -262,7 +262,7 @@ def test_memory_decides_the_tiles(model):
         tile_within(1e6, extractor)
 
 
-# ---- Odd pictures ------------------------------------------------------------------------------------------------------------
+# ---- Odd pictures ----------------------------------------------------------------------------------------
 
 ODD = {"grey": np.full((20, 20, 3), .5, np.float32), "black": np.zeros((20, 20, 3), np.float32),
        "one pixel wide": picture(0, 40, 1), "one pixel high": picture(0, 1, 40), "one pixel": picture(0, 1, 1)}
@@ -291,7 +291,7 @@ def test_nan_stops_the_run_with_the_operation_that_made_it(model):
         run.step()
 
 
-# ---- Kept on disk --------------------------------------------------------------------------------------------------------------
+# ---- Kept on disk ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("changes", [{}, {"average": 0.}, {"optimizer": "lbfgs", "smallest": 24, "first_steps": 8},
                                      {"start": "noise", "loss": "sliced"}])

@@ -84,7 +84,7 @@ def test_a_file_that_lies_about_its_network_is_refused(tmp_path, text):
         load_stylizer(tmp_path / "net.safetensors")
 
 
-# ---- The training ----------------------------------------------------------------------------------------------------------
+# ---- The training --------------------------------------------------------------------------------------
 
 def test_crops_are_those_of_the_seed_and_the_step(photographs):
     crops = Crops(photographs, 32, seed=1)

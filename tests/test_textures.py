@@ -11,7 +11,7 @@ def features(seed, height=6, width=5, channels=4):
     return rng.standard_normal((1, height, width, channels)) @ rng.standard_normal((channels, channels)) + 1
 
 
-# ---- Moments -------------------------------------------------------------------------------------------------------------
+# ---- Moments -----------------------------------------------------------------------------------------
 
 def test_moments_are_the_mean_and_the_gram_matrix():
     x = features(0)
@@ -51,7 +51,7 @@ def test_gradients_of_moments(share):
     mc.gradcheck(lambda x: moments(x, share).covariance(), features(5))
 
 
-# ---- Losses of moments -----------------------------------------------------------------------------------------------------
+# ---- Losses of moments ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_is_zero_at_its_goal_and_positive_elsewhere_and_its_gradient_holds(name):
@@ -92,7 +92,7 @@ def test_diagonal():
     mc.gradcheck(diagonal, np.random.default_rng(0).standard_normal((4, 4)))
 
 
-# ---- Sliced ------------------------------------------------------------------------------------------------------------------
+# ---- Sliced ----------------------------------------------------------------------------------------------
 
 def test_slices_are_unit_vectors_of_the_seed():
     first, same, other = (slices(5, 7, np.random.default_rng(seed)) for seed in (1, 1, 2))
