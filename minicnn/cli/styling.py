@@ -40,7 +40,7 @@ def add_style(commands):
          "minicnn style photo.jpg --model starry.safetensors --size 512 -o out.png"])
     parser.add_argument("content", metavar="CONTENT", help="the picture that is to be drawn")
     parser.add_argument("styles", nargs="*", metavar="STYLE",
-                        help="pictures in whose style; none where --model is a network that `minicnn style-train` taught one")
+                        help="pictures in whose style; none where --model is a network that learned one, see style-train")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the result, a .png or .jpg")
     parser.add_argument("--size", type=positive, metavar="PIXELS", help=f"longer side of the result ({SIDE})")
     parser.add_argument("--preset", choices=PRESETS, help="(quality)")
@@ -261,19 +261,19 @@ def _without_folder(word):
     return ",".join(Path(part).name if Path(part).exists() else part for part in word.split(","))
 
 
-# ---- style-train -----------------------------------------------------------------------------------------------------------
+# ---- style-train ---------------------------------------------------------------------------------------------------
 
 def add_style_train(commands):
     parser = add_command(
         commands, "style-train", run_style_train, "teach a network one style, for transfers in a single pass",
         "Train a network on your photographs until it gives them the content they have and the style of STYLE (Johnson et\n"
-        "al. 2016): then `minicnn style photo.jpg --model FILE` takes less than a second.  Ctrl-C keeps a checkpoint beside\n"
-        "FILE, and --resume goes on from it.",
+        "al. 2016): then `minicnn style photo.jpg --model FILE` takes less than a second.  Ctrl-C keeps a checkpoint\n"
+        "beside FILE, and --resume goes on from it.",
         ["minicnn style-train painting.jpg photographs/ -o starry.safetensors",
          "minicnn style-train painting.jpg photographs/ --steps 4000 --model vgg19 -o starry.safetensors",
          "minicnn style-train painting.jpg photographs/ --resume -o starry.safetensors"])
     parser.add_argument("style", metavar="STYLE", help="the picture whose style is learned")
-    parser.add_argument("photographs", metavar="DIR", help="a folder with the pictures that are learned from, also in folders")
+    parser.add_argument("photographs", metavar="DIR", help="a folder with pictures to learn from, also in folders")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
     add_model(parser)
@@ -315,8 +315,8 @@ def _training(args):
     lessons = Lessons(**{name: getattr(args, name) for name in _LESSONS})
     photographs = _pictures_in(args.photographs)
     print(f"{len(photographs)} photographs, {lessons.steps} steps of {lessons.batch}")
-    training = StylizerTraining(images.read_image(args.style), photographs, model, recipe_for(model, "fast", **changes), lessons)
-    return training, weights_path
+    recipe = recipe_for(model, "fast", **changes)
+    return StylizerTraining(images.read_image(args.style), photographs, model, recipe, lessons), weights_path
 
 
 def _pictures_in(folder):

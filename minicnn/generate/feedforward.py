@@ -1,7 +1,7 @@
 """One style, learned: a Stylizer is trained until what it makes of photographs has their content and that style.
 
-The loss is the one of a style transfer (see goal.py); only the leaves are others, the weights of a network instead of pixels.
-So after the training a transfer is a single pass.
+The loss is the one of a style transfer (see goal.py); only the leaves are others, the weights of a network instead of
+pixels.  So after the training a transfer is a single pass.
 """
 import json
 from dataclasses import asdict, dataclass
@@ -129,7 +129,8 @@ class StylizerTraining:
             wanted = {layer: self.extractor(self._padded(tensor(x)))[layer].data for layer in recipe.content}
         content = sum(weight * mse_loss(maps[layer], wanted[layer]) * (1 / self._size(wanted[layer]))
                       for layer, weight in recipe.content.items())
-        return recipe.content_weight * content + recipe.style_weight * self._style_loss(maps) + recipe.smoothness * roughness(y)
+        loss = recipe.content_weight * content + recipe.style_weight * self._style_loss(maps)
+        return loss + recipe.smoothness * roughness(y)
 
     def _size(self, y):
         return float((y * y).mean()) + 1e-8 if self.recipe.relative_content else 1.
@@ -154,7 +155,8 @@ class StylizerTraining:
         arrays, metadata = weights.read(path)
         place = json.loads(metadata.get("stylizing", "{}"))
         if place.get("training") != self._described():
-            raise ValueError(f"{path} is no checkpoint of this training: take the same options, or begin anew without --resume")
+            raise ValueError(f"{path} is no checkpoint of this training: take the same options, or begin anew "
+                             "without --resume")
         for part, owner in (("network", self.network), ("optimizer", self.optimizer)):
             owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
                                    if name.startswith(part + ".")})

@@ -36,7 +36,8 @@ _QUALITY = StyleRecipe(style=dict(zip(ROOTS, (256., 64., 16., 4., 1.))), content
 # smaller by as much, the content's loss by its square, the style's by its fourth power.
 _SCALE = 57. ** 2
 _GATYS = StyleRecipe(style={name: 1 / channels ** 2 for name, channels in ROOTS.items()}, content={"relu4_2": 1.},
-                     loss="gram", relative_content=False, style_weight=1e3 * _SCALE * sum(1 / n ** 2 for n in ROOTS.values()),
+                     loss="gram", relative_content=False,
+                     style_weight=1e3 * _SCALE * sum(1 / channels ** 2 for channels in ROOTS.values()),
                      pooling="average", optimizer="lbfgs", growth=math.inf, first_steps=500, average=0.)
 _FAST = dataclasses.replace(_QUALITY, style={name: weight for name, weight in _QUALITY.style.items() if name != "relu5_1"},
                             content={"relu3_1": 1.}, first_steps=100, steps=50, average=.9)

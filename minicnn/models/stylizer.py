@@ -18,7 +18,7 @@ KEY = "stylizer"                                 # under which the file says how
 
 
 def step(channels, width, kernel, stride=1, rng=None):
-    """Convolution that sees a mirror beyond the edges, and instance norm: (N, H, W, channels) -> (N, H/stride, W/stride, width)
+    """Convolution that sees a mirror beyond the edges, and instance norm, for (N, H, W, channels): a list of layers.
 
     Instance norm is a group norm with a group for each channel: every picture by itself, so its contrast plays no part.
     """
