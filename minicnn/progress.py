@@ -71,8 +71,8 @@ def statistics(model, x, labels):
     """What one batch does in each layer with weights, from the first to the last.
 
     [{"layer": name, "kind": repr, "mean", "std", "silent": of its output, "weight", "gradient": L2 norms}, ...], the
-    gradient being the loss's with respect to the weight.  Silent is the share of the output that is not above 0: what a ReLU behind
-    the layer makes 0, and lets no gradient through.
+    gradient being the loss's with respect to the weight.  Silent is the share of the output that is not above 0: what a
+    ReLU behind the layer makes 0, and lets no gradient through.
 
     A layer whose output is the same for everything (std 0), that is silent altogether, or whose gradient is a thousandth of
     its neighbours', does not learn.  The model itself stays as it is: a copy is asked, in training mode.
