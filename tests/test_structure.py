@@ -22,6 +22,7 @@ LAYERS = [
     ["arithmetic", "gradcheck"],
     ["layers"],
     ["attack", "images", "optim", "weights"],
+    ["foreign"],
     ["data", "models"],
     ["training"],
     ["classification", "evaluation", "progress"],
