@@ -106,7 +106,8 @@ def test_views_of_storages(form, tmp_path):
 
 def test_names_of_all_ages(tmp_path):
     """Tensors of PyTorch 0.1, parameters, attributes of an OrderedDict, a torch.Size, strings of Python 2."""
-    old = called(name("torch._utils", "_rebuild_tensor"), storage("0", 4, module="torch.cuda"), whole(0), wholes((4,)), wholes((1,)))
+    old = called(name("torch._utils", "_rebuild_tensor"), storage("0", 4, module="torch.cuda"), whole(0), wholes((4,)),
+                 wholes((1,)))
     parameter = called(name("torch._utils", "_rebuild_parameter"), tensor(storage("0", 4), (4,), (1,)), b"\x88", b"}")
     sized = called(name("torch._utils", "_rebuild_tensor_v2"), storage("0", 4), whole(0),
                    called(name("torch", "Size"), wholes((2, 2))), wholes((2, 1)), b"\x89", b"}")
@@ -171,11 +172,13 @@ PROGRAMS = {
     "eval of Python 2": (called(name("__builtin__", "eval"), text("1")), "asks for '__builtin__.eval'"),
     "getattr": (called(name("builtins", "getattr"), text("a"), text("b")), "asks for 'builtins.getattr'"),
     "torch.load": (called(name("torch", "load"), text("x")), "asks for 'torch.load'"),
-    "a way through an attribute": (name("collections", "OrderedDict.fromkeys"), "asks for 'collections.OrderedDict.fromkeys'"),
+    "a way through an attribute": (name("collections", "OrderedDict.fromkeys"),
+                                   "asks for 'collections.OrderedDict.fromkeys'"),
     "a way through a module": (name("torch._utils", "sys.modules"), "asks for 'torch._utils.sys.modules'"),
     "a network": (called(name("torchvision.models.vgg", "VGG")), "load it with PyTorch and save its state_dict"),
     "a name with an end of its own": (name("os\x1b[2J", "system"), r"asks for 'os\\x1b\[2J.system'"),
-    "a number is called": (whole(1) + b")R", "calls a int"), "a kind is called": (name("torch", "FloatStorage") + b")R", "calls a Kind"),
+    "a number is called": (whole(1) + b")R", "calls a int"),
+    "a kind is called": (name("torch", "FloatStorage") + b")R", "calls a Kind"),
     "arguments that are none": (name("collections", "OrderedDict") + b"]R", "calls a Maker"),
     "wrong arguments": (called(name("collections", "OrderedDict"), b"N", b"N"), "TypeError"),
     "no OrderedDict": (called(name("collections", "OrderedDict"), text("ab")), "not made of pairs"),
@@ -190,12 +193,13 @@ PROGRAMS = {
     "bytes of an exabyte": (b"\x8e" + struct.pack("<Q", 1 << 60), "opcode BINBYTES8"),
     "a place in the memo beyond everything": (b"}r\xff\xff\xff\xff", "no dictionary that is made of tensors alone"),
     "a tuple as a key, of itself twice, 60 times": (
-        b"}" + b")" + b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(60)) + b"Ns", "a tuple as a key"),
+        b"})" + b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(60)) + b"Ns", "a tuple as a key"),
     "keys that collide": (b"}" + whole((1 << 61) - 1) + b"Ns", "a int as a key"),
     "a key twice": (b"}(" + text("a") + b"N" + text("a") + b"Nu", "holds 'a' twice"),
     "too many steps": (b"K\x01" * pickled.MOST_STEPS, "takes more than 200,000 steps"),
-    "copies of a long list": (b"](" + b"K\x01" * 50_000 + b"e" + b"q\x01" + called(name("collections", "OrderedDict"), b"h\x01") * 9,
-                              "not made of pairs"),
+    "copies of a long list": (
+        b"](" + b"K\x01" * 50_000 + b"e" + b"q\x01" + called(name("collections", "OrderedDict"), b"h\x01") * 9,
+        "not made of pairs"),
     "copies of long pairs": (b"](" + b"".join(b"](" + whole(i) + b"Ne" for i in range(20_000)) + b"eq\x01" + name(
         "collections", "OrderedDict") + b"q\x02" + b"h\x02(h\x01tR" * 5000, "takes more than 200,000 steps"),
     "dictionaries of one dictionary": (
@@ -204,7 +208,8 @@ PROGRAMS = {
     # ---- no weights
     "a number": (whole(3), "it holds a int, not a dictionary of tensors"), "a list": (b"]", "it holds a list"),
     "no tensors": (dictionary({"a": whole(1)}), "no dictionary that is made of tensors alone"),
-    "too deep": (dictionary({"model": dictionary({"model": dictionary({"model": dictionary({"model": b"}"})})})}), "too deep"),
+    "too deep": (dictionary({"model": dictionary({"model": dictionary({"model": dictionary({"model": b"}"})})})}),
+                 "too deep"),
 }
 
 
@@ -253,7 +258,7 @@ TENSORS = {
     "fewer strides": (tensor(STORED, (2, 2), (1,)), "reaches beyond"),
     "too many axes": (tensor(STORED, (1,) * 40, (1,) * 40), "no whole numbers from 0 on"),
     "a shape of truth": (tensor(STORED, (True,), (1,)), "no whole numbers from 0 on"),
-    "a shape of text": (called(REBUILD, STORED, whole(0), text("4"), wholes((1,)), b"\x89", b"}"), "no whole numbers from 0"),
+    "a shape of text": (called(REBUILD, STORED, whole(0), text("4"), wholes((1,)), b"\x89", b"}"), "no whole numbers from"),
     "no storage": (called(REBUILD, text("0"), whole(0), wholes((4,)), wholes((1,)), b"\x89", b"}"), "without a storage"),
     "no arguments": (called(REBUILD), "TypeError"),
     "a parameter of text": (called(name("torch._utils", "_rebuild_parameter"), text("a")), "a parameter that is no tensor"),
@@ -262,12 +267,14 @@ TENSORS = {
     "a storage with a huge count": (tensor(storage("0", 1 << 40), (1,), (1,)), "should"),
     "a storage with a negative count": (tensor(storage("0", -4), (1,), (1,)), "no storage of numbers"),
     "a storage of another kind": (tensor(storage("0", 4, "Double"), (4,), (1,)), "should"),
-    "a storage of no kind": (tensor(many(text("storage"), text("Float"), text("0"), text("cpu"), whole(4)) + b"Q", (4,), (1,)),
-                             "no storage of numbers"),
+    "a storage of no kind": (
+        tensor(many(text("storage"), text("Float"), text("0"), text("cpu"), whole(4)) + b"Q", (4,), (1,)),
+        "no storage of numbers"),
     "a storage that is a module": (tensor(storage("0", 4, what="module"), (4,), (1,)), "no storage of numbers"),
     "a storage under a number": (tensor(text("0") + b"Q", (4,), (1,)), "no storage of numbers"),
-    "a storage in a storage": (tensor(many(text("storage"), name("torch", "FloatStorage"), text("0"), text("cpu"), whole(4),
-                                           many(text("1"), whole(0), whole(2))) + b"Q", (4,), (1,)), "storages within storages"),
+    "a storage in a storage": (
+        tensor(many(text("storage"), name("torch", "FloatStorage"), text("0"), text("cpu"), whole(4),
+                    many(text("1"), whole(0), whole(2))) + b"Q", (4,), (1,)), "storages within storages"),
     "a storage that is not there": (tensor(storage("1", 4), (4,), (1,)), "is missing in it|list of storages"),
     "a storage elsewhere": (tensor(storage("../../../etc/passwd", 4), (4,), (1,)), "is missing in it|list of storages"),
     "quantised numbers": (tensor(storage("0", 4, "QInt8"), (4,), (1,)), "asks for 'torch.QInt8Storage'"),
@@ -284,9 +291,11 @@ def test_a_tensor_that_cannot_be(form, case, tmp_path):
 
 
 STATES = {
-    "a storage in two ways": ({"a": tensor(STORED, (4,), (1,)), "b": tensor(storage("0", 8, "Half"), (8,), (1,))}, "in two ways"),
-    "two networks": ({"one": dictionary({"a": tensor(STORED, (4,), (1,))}), "two": dictionary({"a": tensor(STORED, (4,), (1,))})},
-                     "several dictionaries of tensors .'one', 'two'."),
+    "a storage in two ways": (
+        {"a": tensor(STORED, (4,), (1,)), "b": tensor(storage("0", 8, "Half"), (8,), (1,))}, "in two ways"),
+    "two networks": (
+        {"one": dictionary({"a": tensor(STORED, (4,), (1,))}), "two": dictionary({"a": tensor(STORED, (4,), (1,))})},
+        "several dictionaries of tensors .'one', 'two'."),
     "a name of an escape": ({"\x1b[2J": tensor(STORED, (4,), (1,))}, "a name that is no name"),
     "an endless name": ({"a" * 1000: tensor(STORED, (4,), (1,))}, "a name that is no name"),
 }
@@ -330,7 +339,8 @@ def test_what_is_cut_short(save, cut, arrays, tmp_path):
     refused(path, "cut short|damaged|pickle|neither")
 
 
-@pytest.mark.parametrize("member", ["/etc/passwd", "../outside", "net/../../outside", "C:\\outside", "c:/outside", "net\\data\\9"])
+@pytest.mark.parametrize("member", ["/etc/passwd", "../outside", "net/../../outside", "C:\\outside", "c:/outside",
+                                    "net\\data\\9"])
 def test_members_that_lead_out_of_the_archive(member, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(zipfile.os, "sep", "/")
@@ -357,12 +367,14 @@ def patched(path, patch, signature=b"PK\x01\x02", which=0):
 
 
 FOUR, GIGABYTES = (4).to_bytes(4, "little"), (3 << 30).to_bytes(4, "little")
-HEADERS = {                                      # of the central header of the last member, which holds four numbers
-    "encrypted": ({8: b"\1\0"}, "is encrypted"), "another compression": ({10: b"\x0c\0"}, "encrypted, or compressed in a way"),
+HEADERS = {                                      # of the central header of the member that holds four numbers
+    "encrypted": ({8: b"\1\0"}, "is encrypted"),
+    "another compression": ({10: b"\x0c\0"}, "encrypted, or compressed in a way"),
     "a wrong checksum": ({16: b"abcd"}, "its checksum is wrong"), "two sizes": ({24: FOUR}, "has two sizes"),
     "gigabytes": ({20: GIGABYTES, 24: GIGABYTES}, "is made to exhaust the memory"),
     "somewhat more": ({20: b"\0\0\1\0", 24: b"\0\0\1\0"}, "more bytes than the whole file"),
-    "another place": ({42: b"\7\0\0\0"}, "not where it should be"), "a place beyond": ({42: b"\0\0\1\0"}, "damaged|not where"),
+    "another place": ({42: b"\7\0\0\0"}, "not where it should be"),
+    "a place beyond": ({42: b"\0\0\1\0"}, "damaged|not where"),
 }
 
 
@@ -392,7 +404,8 @@ def test_what_pytorch_does_not_compress_is_not_read_compressed(tmp_path):
 
 def test_an_archive_with_an_endless_list_of_members(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MOST_LISTED", 20_000)
-    refused(zipped(tmp_path / "net.pth", b"}", extra={f"net/{k}": b"" for k in range(1000)}), "lists its members on more than 20,000")
+    path = zipped(tmp_path / "net.pth", b"}", extra={f"net/{k}": b"" for k in range(1000)})
+    refused(path, "lists its members on more than 20,000 bytes")
 
 
 @pytest.mark.parametrize("extra, order, message", [
@@ -441,7 +454,8 @@ SAFETENSORS = {
     "a header in the clouds": (raw_safetensors(b"{" + b"[" * 100_000), "RecursionError|damaged"),
     "overlapping arrays": (raw_safetensors(json.dumps({"a": FOUR_BYTES, "b": FOUR_BYTES}).encode(), bytes(4)), "damaged"),
     "a hole": (raw_safetensors(json.dumps({"a": {**FOUR_BYTES, "data_offsets": [4, 8]}}).encode(), bytes(8)), "damaged"),
-    "an array twice": (raw_safetensors(b'{"a": %b, "a": %b}' % ((json.dumps(FOUR_BYTES).encode(),) * 2), bytes(4)), "something twice"),
+    "an array twice": (raw_safetensors(b'{"a": %b, "a": %b}' % ((json.dumps(FOUR_BYTES).encode(),) * 2), bytes(4)),
+                       "something twice"),
     "numbers beyond the file": (safetensors_file({"a": ("F32", [9], bytes(4))}), "damaged"),
     "an enormous shape": (safetensors_file({"a": ("F32", [1 << 62, 1 << 62], bytes(4))}), "damaged"),
     "a negative shape": (safetensors_file({"a": ("F32", [-1], bytes(4))}), "damaged"),
@@ -469,14 +483,19 @@ def npy(array, **changed):
 
 NPZ = {
     "objects": (npy(np.array([print], object)), "'a.npy' in it holds object: only numbers are read"),
-    "records": (npy(np.zeros(1, [("x", "f4")])), "only numbers are read"), "text": (npy(np.array(["a"])), "only numbers are read"),
-    "dates": (npy(np.zeros(1, "M8[s]")), "only numbers are read"), "complex numbers": (npy(np.zeros(1, "c8")), "only numbers"),
+    "records": (npy(np.zeros(1, [("x", "f4")])), "only numbers are read"),
+    "text": (npy(np.array(["a"])), "only numbers are read"),
+    "dates": (npy(np.zeros(1, "M8[s]")), "only numbers are read"),
+    "complex numbers": (npy(np.zeros(1, "c8")), "only numbers"),
     "more than is there": (npy(ONES, shape=(5,)), r"has 16 bytes of numbers, but its shape \(5,\) needs 20"),
-    "less than is there": (npy(ONES, shape=(3,)), "needs 12"), "terabytes": (npy(ONES, shape=(1 << 40,)), "needs 4,398,046,511,104"),
+    "less than is there": (npy(ONES, shape=(3,)), "needs 12"),
+    "terabytes": (npy(ONES, shape=(1 << 40,)), "needs 4,398,046,511,104"),
     "a negative shape": (npy(ONES, shape=(-2, -2)), r"a has the shape \(-2, -2\)"),
     "a program": (npy(ONES, shape="__import__('os').system('touch marker')"), "damaged"),
-    "no array": (b"hello, this is no array", "damaged"), "another version": (b"\x93NUMPY\3\0" + npy(ONES)[8:], r"version \(3, 0\)"),
-    "a header of a gigabyte": (b"\x93NUMPY\2\0" + (1 << 30).to_bytes(4, "little") + b"{", "damaged"), "nothing": (b"", "damaged"),
+    "no array": (b"hello, this is no array", "damaged"),
+    "another version": (b"\x93NUMPY\3\0" + npy(ONES)[8:], r"version \(3, 0\)"),
+    "a header of a gigabyte": (b"\x93NUMPY\2\0" + (1 << 30).to_bytes(4, "little") + b"{", "damaged"),
+    "nothing": (b"", "damaged"),
 }
 
 
@@ -499,7 +518,8 @@ OTHERS = {
     "a web page": (b"<!DOCTYPE html><html><body>404</body></html>", "it is a web page"),
     "another web page": (b"\xef\xbb\xbf\n <html lang=en>" + b"\xff" * 999, "it is a web page"),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 5\n", "git lfs pull"),
-    "gzip": (b"\x1f\x8b\x08" + bytes(99), "compressed with gzip"), "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(99), "compressed with gzip"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file"),
     "a pickle": (b"\x80\x04}\x94.", "a pickle, but not one of torch.save"), "noise": (bytes(range(256)) * 9, "neither"),
     "zeros": (bytes(999), "neither"),
 }
@@ -523,7 +543,7 @@ def test_damage_that_shows_only_when_an_array_is_read_is_told_the_same_way(tmp_p
     path = save_zip(tmp_path / "net.pth", {"a": ONES, "b": ONES})
     found = foreign.opened(path)
     path.write_bytes(path.read_bytes().replace(ONES.tobytes(), bytes(16)))
-    with pytest.raises(UnreadableWeights, match="net.pth cannot be read: 'net/data/1' in it is damaged: its checksum is wrong"):
+    with pytest.raises(UnreadableWeights, match="net.pth cannot be read: 'net/data/1' in it is damaged: its checksum is"):
         np.asarray(found.arrays["b"])
 
 
@@ -568,7 +588,7 @@ def test_hostile_files_cost_neither_memory_nor_time(tmp_path):
     """All of them in one process that may have 64 MB more than it begins with, and some processor time."""
     (tmp_path / "files").mkdir()
     write_all(tmp_path / "files")
-    done = subprocess.run([sys.executable, "-c", READ_ALL, str(tmp_path / "files")], cwd=tmp_path, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(Path(foreign.__file__).parents[2])})
+    done = subprocess.run([sys.executable, "-c", READ_ALL, str(tmp_path / "files")], cwd=tmp_path, capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": str(Path(foreign.__file__).parents[2])})
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not (tmp_path / "marker").exists()

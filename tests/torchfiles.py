@@ -1,4 +1,4 @@
-"""Files as torch.save writes them, opcode by opcode: sound ones without PyTorch, and unsound ones that it would not write."""
+"""Files as torch.save writes them, opcode by opcode, without PyTorch: sound ones, and such as it would never write."""
 import math
 import struct
 import zipfile
@@ -48,9 +48,9 @@ def dictionary(items):
     return b"}(" + b"".join(text(key) + value for key, value in items.items()) + b"u"
 
 
-def storage(key, count, kind="Float", what="storage", module="torch"):
-    """BINPERSID"""
-    return many(text(what), name(module, f"{kind}Storage"), text(key), text("cpu"), whole(count)) + b"Q"
+def storage(key, count, kind="Float", what="storage", module="torch", more=b""):
+    """BINPERSID;  more: what the older form adds, a None"""
+    return many(text(what), name(module, f"{kind}Storage"), text(key), text("cpu"), whole(count), more) + b"Q"
 
 
 def tensor(stored, shape, strides, offset=0, function="_rebuild_tensor_v2"):
@@ -72,6 +72,7 @@ def zipped(path, body, storages=(), extra=(), order="little", compression=zipfil
         archive.writestr("net/byteorder", order)
         for key, data in dict(storages).items():
             archive.writestr(f"net/data/{key}", data)
+        archive.writestr("net/version", "3")
         for member, data in dict(extra).items():
             archive.writestr(member, data)
     return path
@@ -88,12 +89,12 @@ def legacy(path, body, storages=(), counts=(), keys=None, little=True, magic=0x1
     return path
 
 
-def state_of(arrays):
+def state_of(arrays, more=b""):
     """(opcodes, {key: array}) of the state dict {name: array}, each in a storage of its own."""
     items = {}
     for key, (title, array) in enumerate(arrays.items()):
         strides = [math.prod(array.shape[axis + 1:]) for axis in range(array.ndim)]
-        items[title] = tensor(storage(str(key), array.size, NAMES[array.dtype.str[1:]]), array.shape, strides)
+        items[title] = tensor(storage(str(key), array.size, NAMES[array.dtype.str[1:]], more=more), array.shape, strides)
     return dictionary(items), {str(key): np.ascontiguousarray(array) for key, array in enumerate(arrays.values())}
 
 
@@ -105,4 +106,4 @@ def save_zip(path, arrays):
 
 def save_legacy(path, arrays):
     """A sound file of the older form."""
-    return legacy(path, *state_of(arrays))
+    return legacy(path, *state_of(arrays, more=b"N"))

@@ -34,8 +34,8 @@ NEEDLESS = re.compile(r"(.*\.)?num_batches_tracked|lpips_lin\d/w")
 def adapt(state, model, source="the file", only=""):
     """{name: array} for `model.load_state_dict`, from {name: array or StoredArray} of a file in its names and layouts.
 
-    model    any network.  Where it flattens feature maps before a dense layer, `model.flattened` is their (C, H, W);
-             `model.layer_names`, if it has some, is {"conv1_1": "features.0", ...}
+    model    any network.  Where it flattens feature maps before a dense layer, an attribute `flattened` of it, or of a part
+             of it, is their (C, H, W); `model.layer_names`, if it has some, is {"conv1_1": "features.0", ...}
     source   the name of the file, for the error
     only     how the names of the arrays that are wanted begin, in the network: "features."
     Raises ValueError, with a table of what is missing, unexpected or of another shape, the file's beside the network's.
@@ -108,12 +108,13 @@ def _flattening(model):
     Raises ValueError where there is one and nobody says what it takes: in a wrong order nothing would tell.
     """
     channels = flattens = None
+    flattened = next((module.flattened for _, module in model.named_modules() if getattr(module, "flattened", None)), ())
     for path, module in model.named_modules():
         flattens = flattens or isinstance(module, (Conv2d, Flatten))
         if isinstance(module, Conv2d):
             channels = module.weight.shape[3]
         if isinstance(module, Dense):
-            inputs, flattened = module.weight.shape[0], getattr(model, "flattened", None) or ()
+            inputs = module.weight.shape[0]
             if not flattens or inputs == channels:
                 break
             if len(flattened) != 3 or math.prod(flattened) != inputs:

@@ -34,9 +34,14 @@ class StoredArray:
     raw: Callable
 
     @property
+    def size(self):
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+    @property
     def nbytes(self):
-        """Its bytes in the file, before any compression."""
-        return math.prod(self.shape) * np.dtype(KINDS[self.kind]).itemsize
+        """Their bytes in the file, before any compression."""
+        return self.size * np.dtype(KINDS[self.kind]).itemsize
 
     def load(self):
         """The array: float32 of floating numbers of any length, whole numbers and booleans as they are.

@@ -21,7 +21,7 @@ def contents(path):
     """The Contents of the file at `path`."""
     header, start = _header(path)
     with safetensors.safe_open(path, framework="numpy") as file:             # raises for anything that does not fit
-        metadata = dict(file.metadata() or {})
+        metadata = dict(sorted((file.metadata() or {}).items()))              # the library's order changes
     arrays = {name: _stored_array(path, start, name, about) for name, about in header.items() if name != "__metadata__"}
     return Contents(path, "safetensors", arrays, metadata)
 
