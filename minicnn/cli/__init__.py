@@ -4,6 +4,7 @@
     evaluating.py   evaluate
     pictures.py     classify, invert, show-settings
     augmenting.py   augment
+    importing.py    weights: list, fetch, import, show
     inspecting.py   gradcheck, summary, doctor, bench
     common.py       what they share
 
@@ -18,7 +19,7 @@ import traceback
 import warnings
 
 from .. import __version__, collective, parallel
-from . import augmenting, evaluating, inspecting, learning, pictures
+from . import augmenting, evaluating, importing, inspecting, learning, pictures
 from .common import complain
 
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)    # their messages were written for the user
@@ -84,7 +85,7 @@ def make_parser():
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for declare in (pictures.add_invert, pictures.add_classify, pictures.add_show_settings,
-                    augmenting.add_augment, learning.add_train, evaluating.add_evaluate,
+                    augmenting.add_augment, learning.add_train, evaluating.add_evaluate, importing.add_weights,
                     inspecting.add_gradcheck, inspecting.add_summary, inspecting.add_doctor,
                     inspecting.add_bench):
         declare(commands)
