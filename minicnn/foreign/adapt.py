@@ -64,7 +64,7 @@ def renamed(state, model):
 
 def _our_name(name, ours, layer_names):
     """The network's name for an array, or the name as it is where the network has none for it."""
-    layer, ending = re.fullmatch(r"(.*?)[./]?([^./]*)", name).groups()
+    layer, _, ending = name.replace("/", ".").rpartition(".")
     ending = ENDINGS.get(ending, ending)
     for called in (layer, f"{OWN}.{layer}", TIMM.get(layer), JCJOHNSON.get(layer), layer_names.get(layer)):
         if f"{called}.{ending}" in ours:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .contents import UnreadableWeights, require_sane_size, quoted
+from .contents import UnreadableWeights, quoted, require_sane_size
 
 MOST_LISTED = 1 << 22                            # bytes of the list of members: some 40,000 of them
 LOCAL_HEADER, ENCRYPTED = 30, 1
@@ -44,10 +44,11 @@ class Member:
 
     def _bytes(self, count):
         """The first `count` bytes, unpacked.  No more than that is ever unpacked, whatever the archive holds."""
-        length = min(self._info.compress_size, 2 * count + 1024) if self.is_compressed else count      # never twice as long
-        data = np.fromfile(self.path, np.uint8, length, offset=self._place())
-        if self.is_compressed and count:
-            data = np.frombuffer(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, count), np.uint8)
+        length = min(self._info.compress_size, 2 * count + 1024) if self.is_compressed else count
+        data = np.fromfile(self.path, np.uint8, length, offset=self._place())        # compressed, nothing gets twice as long
+        if self.is_compressed:
+            unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max(count, 1))      # 0 would mean: all there is
+            data = np.frombuffer(unpacked[:count], np.uint8)
         if len(data) != count:
             raise UnreadableWeights(f"{quoted(self.name)} in it is cut short")
         return data
@@ -72,7 +73,7 @@ def members(path):
     try:
         with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:      # a list that leads astray raises any of them
         raise UnreadableWeights(f"it is a zip archive that is cut short or damaged ({error}); fetch it again") from error
     for info in infos:
         name = info.filename

@@ -22,6 +22,7 @@ class Published:
     parameters     how many numbers they are
     top1           how many of ImageNet's validation pictures it recognises by their middle, in %; None: nobody says
     preprocessing  what was done to the pixels that it learned from: see imagenet.PREPROCESSING
+    licence        short, and whose
     """
     network: str
     files: tuple
