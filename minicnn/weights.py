@@ -42,7 +42,7 @@ def read(path):
     Floating arrays of 16, 32 or 64 bits come as float32; whole numbers and booleans keep their type.
     Raises FileNotFoundError, or ValueError when the file is not a sound safetensors file.
     """
-    _raise_unless_file(path)
+    require_file(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             state = {name: _array(file, name) for name in sorted(file.keys())}
@@ -63,9 +63,7 @@ def load_into(model, path):
     """
     state, metadata = read(path)
     own = model.state_dict()
-    mismatches = _mismatches(state, own)
-    if mismatches:
-        raise ValueError(_mismatch_message(path, mismatches, len(own)))
+    require_same(*({name: array.shape for name, array in arrays.items()} for arrays in (state, own)), path)
     model.load_state_dict({name: array.astype(own[name].dtype, copy=False) for name, array in state.items()})
     return metadata
 
@@ -130,20 +128,24 @@ def _array(file, name):
     return np.array(array, np.float32) if array.dtype.kind == "f" else np.array(array)
 
 
-def _raise_unless_file(path):
+def require_file(path):
+    """Raises FileNotFoundError for an absent file, ValueError for what is none."""
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no weights file {path}; check the name")
     if not Path(path).is_file():
-        raise ValueError(f"{path} is a folder or a device; name a .safetensors file")
+        raise ValueError(f"{path} is a folder or a device; name a file of weights")
 
 
-def _mismatches(state, own):
-    """(what is wrong, name, the file's shape, the model's shape) for every array that does not fit."""
-    lines = [("missing", name, "-", own[name].shape) for name in own if name not in state]
-    lines += [("unexpected", name, state[name].shape, "-") for name in state if name not in own]
-    lines += [("other shape", name, state[name].shape, own[name].shape)
-              for name in own if name in state and state[name].shape != own[name].shape]
-    return lines
+def require_same(found, own, source):
+    """Raises ValueError unless the file `source` has the arrays of the model: {name: shape} of both.
+
+    The message is a table of all that differ, the file's shape beside the model's.
+    """
+    lines = [("missing", name, "-", own[name]) for name in own if name not in found]
+    lines += [("unexpected", name, found[name], "-") for name in found if name not in own]
+    lines += [("other shape", name, found[name], own[name]) for name in own if name in found and found[name] != own[name]]
+    if lines:
+        raise ValueError(_mismatch_message(source, lines, len(own)))
 
 
 def _mismatch_message(path, mismatches, count):

@@ -1,8 +1,10 @@
 """What the tests share."""
 import os
+import threading
 from pathlib import Path
 
 import pytest
+from mirrors import Mirror
 
 
 def data_folder(name):
@@ -21,3 +23,18 @@ def data_folder(name):
 def no_folder_from_the_environment(monkeypatch):
     """Tests find only the data that they name themselves."""
     monkeypatch.delenv("MINICNN_DATA", raising=False)
+
+
+@pytest.fixture
+def mirror():
+    """A function that starts a Mirror; all are stopped when the test is over."""
+    started = []
+
+    def start(files, **options):
+        started.append(Mirror(files, **options))
+        threading.Thread(target=started[-1].serve_forever, kwargs={"poll_interval": .01}, daemon=True).start()
+        return started[-1]
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()

@@ -20,10 +20,14 @@ import minicnn as mc
 from minicnn import weights
 from minicnn.cli import main, make_parser
 from minicnn.data.cifar10 import CLASS_NAMES, load_cifar10
+from minicnn.download import Remote
 from minicnn.models import ClassGaussian
+from minicnn.models.published import PUBLISHED, Published, cached
+from test_adapt import theirs
+from torchfiles import save_zip
 
-COMMANDS = ["invert", "style", "style-train", "classify", "show-settings", "augment", "train", "evaluate", "gradcheck", "summary", "doctor",
-            "bench"]
+COMMANDS = ["invert", "style", "style-train", "classify", "show-settings", "augment", "train", "evaluate", "weights",
+            "gradcheck", "summary", "doctor", "bench"]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -800,6 +804,111 @@ def test_a_network_of_other_classes_is_not_evaluated(run, cifar, tmp_path):
     code, _, err = run("evaluate --model two.safetensors --data", cifar)
     assert code == 1
     assert_one_line(err, "cat, dog", "airplane", "other data")
+
+
+# ---- weights -------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def foreign_weights(monkeypatch, tmp_path):
+    """The path of a file as PyTorch writes it, with a small network of four classes; the cache is empty."""
+    monkeypatch.setenv("MINICNN_HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "weights").mkdir(parents=True)
+    Image.fromarray(gradient_picture()).save(tmp_path / "photo.png")
+    return save_zip(tmp_path / "net.pth", theirs(mc.models.build("lenet5", list("0123"), rng=0)))
+
+
+@pytest.mark.parametrize("action", ["list", "fetch", "import", "show"])
+def test_help_of_the_actions_with_weights(run, action):
+    code, out, err = run(f"weights {action} --help")
+    assert code == 0 and not err and max(map(len, out.splitlines())) <= 120
+    for line in out.partition("examples:\n")[2].strip().splitlines():
+        assert line.strip().startswith(f"minicnn weights {action}")
+        make_parser().parse_args(shlex.split(line)[1:])
+
+
+def test_published_weights_are_listed_with_what_is_here(run, foreign_weights):
+    code, out, err = run("weights list")
+    rows = {line.split()[0]: line for line in out.splitlines()[1:14] if line}
+    assert code == 0 and not err and list(rows) == list(PUBLISHED)
+    assert "143.7 million    575 MB  72.4 %  BSD-3-Clause (torchvision)" in rows["vgg19"] and rows["vgg19"].endswith(" no")
+    assert "home/weights" in out
+    mc.save(mc.models.build("vgg11", width=8, features_only=True), cached("vgg11"))
+    assert re.search("^vgg11 .* features, 1 MB$", run("weights list")[1], re.M)
+
+
+def test_what_is_in_a_file_is_shown(run, foreign_weights):
+    code, out, err = run("weights show net.pth")
+    assert code == 0 and not err
+    assert re.search(r"^features.1.weight +float32 +6 x 3 x 5 x 5 +1,800$", out, re.M)
+    assert "PyTorch: 10 arrays, 61,496 numbers, 0.2 MB" in out
+    np.savez("net.npz", one=np.array(3), mask=np.zeros((2, 3), bool))
+    assert re.search(r"^one +int64 +one number +8\nmask +bool +2 x 3 +6$", run("weights show net.npz")[1], re.M)
+    weights.save({"a": np.ones(3)}, "net.safetensors", {"by": "me\x1b[2J" + "x" * 500, **{str(k): "" for k in range(30)}})
+    out = run("weights show net.safetensors")[1]
+    assert "safetensors: 1 arrays" in out and "by: me [2J" in out and "\x1b" not in out and "and 11 more remarks" in out
+    assert max(map(len, out.splitlines())) <= 205
+
+
+def test_a_file_of_others_is_converted_and_used(run, foreign_weights):
+    Path("names.txt").write_text("north\neast\nsouth\nwest\n")
+    code, out, err = run("weights import net.pth --network lenet5 --classes names.txt -o my.safetensors")
+    assert code == 0 and not err and "wrote my.safetensors (0.2 MB): use it with --model my.safetensors" in out
+    code, out, _ = run("classify photo.png --model my.safetensors")
+    assert code == 0 and "south" in out
+    code, out, _ = run("weights import net.pth --network lenet5 --dtype float16")
+    assert code == 0 and "use it with --model lenet5" in out and cached("lenet5").stat().st_size < 140_000
+    assert run("classify photo.png --model lenet5")[0] == 0
+
+
+def test_weights_of_another_network_are_shown_beside_it(run, foreign_weights):
+    code, out, err = run("weights import net.pth --network lenet5 --channels 1 -o my.safetensors")
+    *table, last = err.splitlines()
+    assert code == 1 and not out and not Path("my.safetensors").exists()
+    assert [" ".join(line.split()) for line in table] == [
+        "file model", "other shape features.1.weight (6, 3, 5, 5) (6, 1, 5, 5)"]
+    assert_one_line(last + "\n", "net.pth does not fit this model of 10 arrays (1 differ)")
+
+
+def test_published_weights_are_fetched(run, foreign_weights, mirror, monkeypatch):
+    content = foreign_weights.read_bytes()
+    server = mirror({"net.pth": content})
+    files = (Remote("net.pth", None, hashlib.sha256(content).hexdigest(), (server.url,)),)
+    monkeypatch.setitem(PUBLISHED, "lenet", Published("lenet5", files, 61_496, None, preprocessing=None))
+    code, out, err = run("weights fetch lenet")
+    assert code == 0 and not err and out == f"wrote {cached('lenet')} (0.2 MB): use it with --model lenet\n"
+    code, out, err = run("weights fetch lenet")
+    assert code == 0 and "is here already: remove it to fetch it again" in out and len(server.asked) == 1
+    cached("lenet").unlink()
+    server.files.clear()
+    code, out, err = run("weights fetch lenet")
+    assert code == 1 and not out
+    assert_one_line(err, "cannot download net.pth", "Not Found", f"fetch {server.url}net.pth elsewhere and put it into")
+
+
+@pytest.mark.parametrize("words, said", [
+    ("weights", "ACTION"), ("weights fetch", "NAME"), ("weights import", "FILE"), ("weights show", "FILE"),
+    ("weights import net.pth --dtype int8", "int8"), ("weights import net.pth --network vgg20", "'vgg20' is none of"),
+    ("weights import net.pth --preprocessing none", "'caffe'")])
+def test_wrong_usage_of_weights(run, words, said):
+    code, out, err = run(words)
+    assert code == 2 and not out and said in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words, parts", [
+    ("weights show nowhere.pth", ["there is no weights file nowhere.pth"]),
+    ("weights show page.pth", ["page.pth cannot be read: it is a web page"]),
+    ("weights import page.pth --network vgg19", ["page.pth cannot be read: it is a web page"]),
+    ("weights import net.pth", ["net.pth is none of the published files", "--network"]),
+    ("weights import net.pth --network lenet5 -o my.pth", ["cannot write my.pth", ".safetensors"]),
+    ("weights import net.pth --network lenet5 -o no/my.safetensors", ["there is no folder no"]),
+    ("weights import net.pth --network lenet5 --features", ["features_only"]),
+    ("weights fetch vgg20", ["nothing is known of published weights 'vgg20'", "vgg19-caffe"]),
+    ("classify photo.png --model vgg19", ["weights of vgg19 are not here yet: minicnn weights fetch vgg19"])])
+def test_errors_with_weights(run, foreign_weights, words, parts):
+    Path("page.pth").write_text("<!DOCTYPE html><title>404</title>")
+    code, out, err = run(words)
+    assert code == 1 and not out
+    assert_one_line(err, *parts)
 
 
 # ---- gradcheck, summary, doctor ------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from PIL import Image
 from conftest import data_folder
 from minicnn import data
 from minicnn.data import Dataset, catalogue, class_balance, load, load_cifar10, load_shapes
-from minicnn.data.download import REMOTES, DownloadError
+from minicnn.data.download import REMOTES
 from minicnn.data.idx import FIRST_LABELS
+from minicnn.download import DownloadError
 from test_data import write_binary, write_mosaic, write_python
 from test_data_cifar100 import write_binary as write_cifar100
-from test_data_download import archive, mirror, remote       # noqa: F401, a fixture
+from test_data_download import archive, remote
 from test_data_idx import write_idx
 
 
@@ -154,7 +155,7 @@ def test_a_damaged_file_is_an_error_and_no_reason_to_look_on(tmp_path):
 
 # ---- downloads ----------------------------------------------------------------------------------------------------
 
-def test_a_name_is_fetched_into_the_cache_once(tmp_path, mirror, monkeypatch):         # noqa: F811
+def test_a_name_is_fetched_into_the_cache_once(tmp_path, mirror, monkeypatch):
     files = write_python(tmp_path / "source", COLOUR, LABELS)
     content = archive({f"cifar-10-batches-py/{path.name}": path.read_bytes() for path in files.iterdir()})
     server = mirror({"data.bin": content})
@@ -168,7 +169,7 @@ def test_a_name_is_fetched_into_the_cache_once(tmp_path, mirror, monkeypatch):  
         path.name for path in files.iterdir())
 
 
-def test_without_a_connection_the_error_says_where_to_put_the_files(tmp_path, mirror, monkeypatch):    # noqa: F811
+def test_without_a_connection_the_error_says_where_to_put_the_files(tmp_path, mirror, monkeypatch):
     gone = mirror({})
     monkeypatch.setitem(REMOTES, "mnist", (remote(gone.url, split="train"),))
     monkeypatch.setattr(catalogue, "fetch", data.download.download)

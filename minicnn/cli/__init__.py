@@ -5,6 +5,7 @@
     pictures.py     classify, invert, show-settings
     styling.py      style, style-train
     augmenting.py   augment
+    importing.py    weights: list, fetch, import, show
     inspecting.py   gradcheck, summary, doctor, bench
     common.py       what they share
 
@@ -19,7 +20,7 @@ import traceback
 import warnings
 
 from .. import __version__, collective, parallel
-from . import augmenting, evaluating, inspecting, learning, pictures, styling
+from . import augmenting, evaluating, importing, inspecting, learning, pictures, styling
 from .common import complain
 
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)    # their messages were written for the user
@@ -86,7 +87,7 @@ def make_parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for declare in (pictures.add_invert, styling.add_style, styling.add_style_train,
                     pictures.add_classify, pictures.add_show_settings,
-                    augmenting.add_augment, learning.add_train, evaluating.add_evaluate,
+                    augmenting.add_augment, learning.add_train, evaluating.add_evaluate, importing.add_weights,
                     inspecting.add_gradcheck, inspecting.add_summary, inspecting.add_doctor,
                     inspecting.add_bench):
         declare(commands)

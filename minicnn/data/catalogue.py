@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..download import cache_folder
 from . import cifar10, cifar100, idx
 from .cifar10 import load_cifar10
 from .cifar100 import load_cifar100
 from .download import download as fetch
 from .folder import load_folder
 from .idx import load_fashion_mnist, load_mnist
-from .places import cache_folder, check_split
+from .places import check_split
 from .shapes import load_shapes
 
 LOADERS = {"cifar10": load_cifar10, "cifar100": load_cifar100, "fashion-mnist": load_fashion_mnist,

@@ -1,11 +1,6 @@
-"""Where data sets lie: the folder that was named, MINICNN_DATA, the cache folder."""
+"""Where data sets lie: the folder that was named, or that MINICNN_DATA names."""
 import os
 from pathlib import Path
-
-
-def cache_folder():
-    """Where downloads are kept: what the environment variable MINICNN_HOME names, else ~/.cache/minicnn."""
-    return Path(os.environ.get("MINICNN_HOME") or Path.home() / ".cache" / "minicnn").expanduser()
 
 
 def find(name, folder, inside, form_of, advice):

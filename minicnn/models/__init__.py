@@ -7,6 +7,8 @@
     vgg.py       the same idea as small, larger                           imagenet.py    what they share
     resnet.py    residual blocks                                          names.py       layers by name: conv4_2, fc7
     own.py       one of your own, from a file
+
+    published.py   weights that others trained, and where they can be had      importing.py   fetching and converting them
 """
 import contextlib
 import json
@@ -21,6 +23,7 @@ from .imagenet import PREPROCESSING, ImageNetClassifier, fully_convolutional
 from .lenet import lenet5
 from .names import layer_path
 from .own import bound, own_network
+from .published import PUBLISHED, cached, is_known
 from .resnet import resnet20
 from .small import SMALL_WIDTHS, small
 from .squeezenet import squeezenet1_1
@@ -101,12 +104,15 @@ def _without_folder(network):
 
 
 def load(name_or_path, network=None):
-    """A network with its weights, in evaluation mode: one that ships ("robust", "standard"), or a .safetensors file.
+    """A network with its weights, in evaluation mode.
+
+    name_or_path   one that ships ("robust", "standard"), published weights that were fetched ("vgg19", see
+                   published.py), or a .safetensors file
 
     network   "file.py:function" for a network of one's own: that file is run.  A weights file says which function built
               it, but is only data: what it names is never run unless it is named here, too.
 
-    Raises FileNotFoundError for a name that is neither, or a missing file.py; ValueError for a file that describes no
+    Raises FileNotFoundError for a name that is none of them, or a missing file.py; ValueError for a file that describes no
     network of ours, or one of one's own when `network` is not given.
     """
     path = find(name_or_path)
@@ -167,16 +173,23 @@ def _cannot_build(path, reason):
 
 
 def find(name_or_path):
-    """The path of a shipped network's weights, or of a file.  Raises FileNotFoundError that lists the shipped ones."""
-    shipped = PRETRAINED / f"{name_or_path}.safetensors"
-    if shipped.is_file():
-        return shipped
-    if Path(name_or_path).is_file():
-        return Path(name_or_path)
+    """The path of a shipped network's weights, of fetched ones, or of a file.
+
+    Raises FileNotFoundError that lists the shipped ones, or says how to fetch published ones.
+    """
+    for path in (PRETRAINED / f"{name_or_path}.safetensors", cached(name_or_path), Path(name_or_path)):
+        if path.is_file():
+            return path
+    if is_known(name_or_path):
+        raise FileNotFoundError(f"the weights of {name_or_path} are not here yet: minicnn weights fetch {name_or_path}")
     raise FileNotFoundError(f"there is no network {name_or_path}: neither a file nor one that ships with minicnn "
-                            f"({', '.join(shipped_names())})")
+                            f"({', '.join(shipped_names())}); minicnn weights list shows what can be fetched")
 
 
 def shipped_names():
     """The names of the networks in the package."""
     return sorted(path.stem for path in PRETRAINED.glob("*.safetensors"))
+
+
+# It builds, saves and loads, and so has to stand below.
+from .importing import convert, fetch            # noqa: E402
