@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from minicnn.bench import layers, memory, profiling, run, runner, select, sides, steps, table
+from minicnn.bench import layers, memory, profiling, run, runner, select, sides, steps, table, transfer
 from minicnn.bench.runner import WorkerFailed, _in_turn, _layers_geomean, _row, _Worker
 from minicnn.bench.works import LAYERS, WORKS
 from minicnn.cli import main
@@ -78,6 +78,12 @@ def test_a_pooling_and_its_gradient_give_the_same_in_both(kind, side):
 
 def test_the_style_step_has_the_same_gradient_in_both(side):
     assert_alike(steps.style_ours(32)(), nhwc(steps.style_theirs(32, side)()), 1e-3)
+
+
+def test_a_whole_transfer_ends_in_the_same_picture_in_both(side):
+    ours, theirs = transfer.transfer_ours(48, 2)(), transfer.transfer_theirs(48, side, 2)()
+    assert ours.shape == theirs.shape == (48, 48, 3)
+    assert np.abs(ours - theirs).mean() < 1e-3 < np.abs(ours - transfer._picture(48, 0)).mean()
 
 
 @pytest.mark.parametrize("adversarial", [False, True])

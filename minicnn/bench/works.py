@@ -1,7 +1,7 @@
 """Everything that can be timed, by name."""
 from dataclasses import dataclass
 
-from . import layers, steps
+from . import layers, steps, transfer
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def _steps():
     for size in (256, 512):
         yield _work(f"style-step-{size}", steps.style_ours, steps.style_theirs, size,
                     multiply_adds=steps.style_multiply_adds(size))
+    yield _work("transfer-256", transfer.transfer_ours, transfer.transfer_theirs, 256, compiles=False)
     for name, widths, passes, adversarial in (("train-step", steps.ROBUST, 3, False),
                                               ("train-step-vgg11", steps.VGG11_SMALL, 3, False),
                                               ("adversarial-step", steps.ROBUST, 5, True)):
