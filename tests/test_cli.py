@@ -533,6 +533,8 @@ def test_invert_draws_grey_pictures_grey_and_of_their_size(run, grey, tmp_path):
     assert sheet.shape[1] == 16 + 2 * (192 + 16)                 # enlarged to the usual size of a picture on a sheet
     first = sheet[16:16 + 192, 16:16 + 192]
     assert (first == first[:, :, :1]).all() and first.std() > 1
+    assert run("invert 2 --count 1 --steps 1 -o 2.png --model", grey)[0] == 0
+    assert "--size 28 --display 192" in json.loads(run("show-settings 2.png")[1])["command"]
     assert run("invert 2 --start photo.png --steps 0 --native p --model", grey)[0] == 0
     seen = np.clip(mc.resize(gradient_picture()[:, 10:50], (28, 28), "lanczos"), 0, 1) @ np.array([.299, .587, .114], "f")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "p" / "2-000.png")), np.floor(255 * seen + .5).astype(np.uint8))

@@ -133,7 +133,7 @@ def _add_targets(parser):
 def _add_sizes(parser):
     """How large the pictures are, and how large they are shown."""
     parser.add_argument("--size", type=positive, metavar="PIXELS",
-                        help=f"height of the pictures, at least the network's own ({SIDE}; --native, --no-prior: its own)")
+                        help=f"height of each ({SIDE}; grey, --native, --no-prior: the network's own, which is the least)")
     parser.add_argument("--display", type=positive, metavar="PIXELS",
                         help=f"height to which each is enlarged on the sheet ({SHEET_SIDE}, or its own if that is larger)")
 
@@ -173,9 +173,12 @@ def as_seen(path, shape):
 
 
 def _shape(model, args):
-    """(H, W, C) of the pictures to be drawn: as high as is asked for, and as wide as is in proportion."""
+    """(H, W, C) of the pictures to be drawn: as high as is asked for, and as wide as is in proportion.
+
+    Grey ones keep their size: they are digits, mostly, and a part of a digit is none, which closer views would ask for.
+    """
     height, width, channels = model.input_shape
-    wanted = args.size or (height if args.native or args.no_prior else max(SIDE, height))
+    wanted = args.size or (height if args.native or args.no_prior or channels == 1 else max(SIDE, height))
     return wanted, round(wanted * width / height), channels
 
 
