@@ -845,7 +845,7 @@ def test_what_is_in_a_file_is_shown(run, foreign_weights):
     assert "PyTorch: 10 arrays, 61,496 numbers, 0.2 MB" in out
     np.savez("net.npz", one=np.array(3), mask=np.zeros((2, 3), bool))
     assert re.search(r"^one +int64 +one number +8\nmask +bool +2 x 3 +6$", run("weights show net.npz")[1], re.M)
-    weights.save({"a": np.ones(3)}, "net.safetensors", {"by": "me\x1b[2J" + "x" * 500, **{str(k): "" for k in range(30)}})
+    weights.save({"a": np.ones(3)}, "net.safetensors", {"by": "me\x1b[2J" + "x" * 500, **{f"k{k}": "" for k in range(30)}})
     out = run("weights show net.safetensors")[1]
     assert "safetensors: 1 arrays" in out and "by: me [2J" in out and "\x1b" not in out and "and 11 more remarks" in out
     assert max(map(len, out.splitlines())) <= 205

@@ -159,7 +159,7 @@ def run_show(args):
         for name, array in contents.arrays.items())], right=(3,))
     numbers, size = (sum(sizes) for sizes in zip(*((array.size, array.nbytes) for array in contents.arrays.values())))
     print(f"\n{contents.form}: {len(contents.arrays)} arrays, {numbers:,} numbers, {size / 1e6:.1f} MB")
-    for key, value in list(contents.metadata.items())[:MOST_REMARKS]:
+    for key, value in sorted(contents.metadata.items())[:MOST_REMARKS]:
         print(_remark(f"{key}: {value}"))
     if len(contents.metadata) > MOST_REMARKS:
         print(f"and {len(contents.metadata) - MOST_REMARKS} more remarks")

@@ -25,7 +25,8 @@ def names_in_blocks(features, classifier=None):
             continue
         inside += kind == "conv"
         names[f"{kind}{block}_{inside}"] = path
-    return {**_in_a_row(_layers(classifier=classifier), before=block - 1), **names}
+    more = _in_a_row(_layers(classifier=classifier), before=block - 1)
+    return {**names, **{name: path for name, path in more.items() if name not in names}}
 
 
 def _in_a_row(layers, before=0):
