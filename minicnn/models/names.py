@@ -25,8 +25,9 @@ def names_in_blocks(features, classifier=None):
             continue
         inside += kind == "conv"
         names[f"{kind}{block}_{inside}"] = path
-    more = _in_a_row(_layers(classifier=classifier), before=block - 1)
-    return {**names, **{name: path for name, path in more.items() if name not in names}}
+    blocks = block if inside else block - 1                      # the last one of `small` has no pooling of its own
+    after = [(kind, path) for kind, path in _layers(classifier=classifier) if kind != "pool"]
+    return {**names, **_in_a_row(after, before=blocks)}
 
 
 def _in_a_row(layers, before=0):
