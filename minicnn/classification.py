@@ -15,8 +15,6 @@ from .models import fully_convolutional
 from .models.imagenet import RESIZED
 from .training import predict
 
-GREY = np.array([.299, .587, .114], np.float32)  # what red, green and blue add to the brightness (ITU-R BT.601)
-
 
 def classify(model, picture, crops=1, scales=()):
     """The probabilities of a network's classes for one picture: (classes,) float32.
@@ -76,7 +74,7 @@ def in_size(picture, shape):
 
 def in_channels(pictures, channels):
     """(..., 3) in grey, (..., 1), where one channel is wanted."""
-    return (pictures @ GREY)[..., None] if channels == 1 and pictures.shape[-1] == 3 else pictures
+    return (pictures @ images.GREY.astype(np.float32))[..., None] if channels == 1 and pictures.shape[-1] == 3 else pictures
 
 
 def _with_shorter_side(picture, side):

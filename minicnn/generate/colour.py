@@ -4,9 +4,10 @@ All take and give pictures (H, W, 3), float32 in 0..1.  None looks at where a co
 """
 import numpy as np
 
+from ..images import GREY
+
 # Brightness Y and two differences of colour, U = .492 (blue - Y) and V = .877 (red - Y), as rows (ITU-R BT.601)
-Y = np.array([.299, .587, .114])
-YUV = np.stack([Y, .492 * ([0, 0, 1] - Y), .877 * ([1, 0, 0] - Y)]).astype(np.float32)
+YUV = np.stack([GREY, .492 * ([0, 0, 1] - GREY), .877 * ([1, 0, 0] - GREY)]).astype(np.float32)
 MATCHES = ("pca", "cholesky", "symmetric")
 LEVELS = 256
 FLAT = 1e-5                       # is added to the variances of colours, so that a grey picture has an inverse
