@@ -48,7 +48,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     for block in run.read_blocks(TUTORIALS.parent / "README.md"):
         if block.language == "python":
             run.run_python(block, namespace)
-    assert (tmp_path / "cats.png").is_file() and namespace["cats"].shape == (8, 32, 32, 3)
+    assert (tmp_path / "cats.png").is_file() and namespace["cats"].shape == (8, 96, 96, 3)
     assert namespace["dense"](np.ones((2, 3)), np.ones((3, 4)), np.ones(4)).shape == (2, 4)
 
 
