@@ -155,14 +155,21 @@ class _BlasLimit:
             if self.inside == 1:
                 self.before = [(library, library.get_num_threads()) for library in _blas_libraries()]
                 for library, _ in self.before:
-                    library.set_num_threads(1)
+                    _set_threads(library, 1)
 
     def __exit__(self, *error):
         with self.lock:
             self.inside -= 1
             if self.inside == 0:
                 for library, count in self.before:
-                    library.set_num_threads(count)
+                    _set_threads(library, count)
+
+
+def _set_threads(library, count):
+    """Whichever thread calls.  threadpoolctl 3.8 began to heed only the first thread that asks, so that two do not undo what
+    the other set; here _BlasLimit counts who is inside, and asks under its lock.
+    """
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
 
 @functools.cache
