@@ -50,7 +50,7 @@ def test_two_pictures_in_one_out(run):
     with Image.open("out.png") as picture, Image.open("out.gif") as animation:
         assert picture.size == (48, 32) and picture.mode == "RGB"
         assert animation.n_frames >= 8 and animation.size == (256, 171)
-    assert not Path("out.ckpt").exists()
+    assert not Path("out.png.ckpt").exists()
 
 
 def test_the_same_command_gives_the_same_file_and_says_how_it_was_made(run, net):
@@ -121,11 +121,25 @@ def test_tiles_within_a_given_memory_change_nothing_that_can_be_seen(run):
     ("style photo.png one.png -o out.png --animate out.mp4", ["out.mp4", ".gif"]),
     ("style photo.png one.png -o out.png --style-layers relu9_9", ["no layer 'relu9_9'"]),
     ("style photo.png one.png -o out.png --style-weight 1e20", ["between 0 and 1e+12"]),
-    ("style photo.png one.png -o out.png --resume", ["out.ckpt"])])
+    ("style photo.png one.png -o out.png --resume", ["out.png.ckpt"])])
 def test_what_cannot_be_done_is_said_in_one_line(run, words, parts):
     code, _, err = run(words)
     assert code == 1 and err.startswith("minicnn: error: ") and err.count("\n") == 1
     assert all(part in err for part in parts), err
+
+
+def test_a_style_of_no_size_is_wrong_usage(run):
+    code, _, err = run("style photo.png one.png -o out.png --style-scale 0")
+    assert code == 2 and "not a number above 0" in err
+
+
+def test_a_network_without_known_layers_says_what_to_name_and_then_works(run, capsys):
+    mc.save(mc.models.build("lenet5", ["cat", "dog"], rng=0, channels=3), "lenet.safetensors")
+    words = f"style photo.png one.png -o out.png --first-steps 2 --smallest 48 --size 48 --model lenet.safetensors"
+    assert main(shlex.split(words)) == 1
+    assert "--style-layers and --content-layers" in capsys.readouterr().err
+    assert main(shlex.split(f"{words} --style-layers features.0 --content-layers features.2")) == 0
+    assert Path("out.png").is_file()
 
 
 def test_ctrl_c_keeps_the_best_and_resume_goes_on(run, net, tmp_path):
@@ -141,12 +155,12 @@ def test_ctrl_c_keeps_the_best_and_resume_goes_on(run, net, tmp_path):
     if process.returncode == 0:
         pytest.skip("this machine was done before the Ctrl-C")
     assert process.returncode == 130 and "out.png is the best so far" in err
-    assert Path("out.png").is_file() and Path("out.ckpt").is_file()
+    assert Path("out.png").is_file() and Path("out.png.ckpt").is_file()
     done = subprocess.run([*command, "out.png", "--resume"], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     with Image.open("out.png") as one, Image.open("whole.png") as other:
         assert np.array_equal(np.asarray(one), np.asarray(other))
-    assert not Path("out.ckpt").exists()
+    assert not Path("out.png.ckpt").exists()
 
 
 # ---- A style that was learned --------------------------------------------------------------------------------------------
@@ -183,10 +197,10 @@ def test_learning_that_was_stopped_goes_on(run, photographs, monkeypatch):
             raise KeyboardInterrupt
     monkeypatch.setattr(StylizerTraining, "step", stopping)
     code, _, err = run(f"{LEARN} --steps 6")
-    assert code == 130 and "--resume goes on" in err and Path("taught.ckpt").is_file()
+    assert code == 130 and "--resume goes on" in err and Path("taught.safetensors.ckpt").is_file()
     monkeypatch.setattr(StylizerTraining, "step", step)
     assert run(f"{LEARN} --steps 6 --resume")[0] == 0
-    assert Path("taught.safetensors").read_bytes() == expected and not Path("taught.ckpt").exists()
+    assert Path("taught.safetensors").read_bytes() == expected and not Path("taught.safetensors.ckpt").exists()
 
 
 def test_what_cannot_be_learned_from_is_said(run):

@@ -39,6 +39,7 @@ def _picture(size, seed):
 # ---- The same in PyTorch -----------------------------------------------------------------------------------------------
 
 def transfer_theirs(size, side, steps=STEPS):
+    """The same transfer in PyTorch, as a function without arguments.  size: pixels; side: a TorchSide"""
     model = _network()
     recipe, network = _recipe(model, steps), TorchVGG(model, side)
     content, style = _picture(size, 0), _picture(size, 1)

@@ -80,7 +80,7 @@ def add_bench(commands):
         "Time layers, training steps and a step of style transfer; medians over rounds.  With --against torch the same\n"
         "work runs in PyTorch in turn, in processes of their own and on all processors: in both memory layouts, and\n"
         "compiled where that can help; the best of them counts.  MB: the most memory that was resident during a round,\n"
-        "over that after the imports.  Everything against torch takes a quarter of an hour.",
+        "over that after the imports.  Everything against torch takes half an hour.",
         ["minicnn bench train-step", "minicnn bench style-step-256 conv --against torch --json bench.json",
          "minicnn bench style-step-256 --profile"])
     parser.add_argument("works", nargs="*", metavar="WORK", help="what to time, by name or its beginning (everything)")

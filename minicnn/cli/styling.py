@@ -1,4 +1,5 @@
 """The commands style, two pictures in and one out, and style-train, which learns one style."""
+import argparse
 import shlex
 import sys
 import time
@@ -59,7 +60,7 @@ def _add_styles(parser):
     parser.add_argument("--weights", type=_numbers, metavar="A,B,...", help="how much of each STYLE (all alike)")
     parser.add_argument("--masks", type=lambda text: text.split(","), metavar="FILE,FILE,...",
                         help="a picture for each STYLE: white where in CONTENT it is wanted, black where not, grey between")
-    parser.add_argument("--style-scale", type=amount, default=1., metavar="N",
+    parser.add_argument("--style-scale", type=_scale, default=1., metavar="N",
                         help="size of the styles beside the content: 2 makes brush strokes twice as wide (1)")
     parser.add_argument("--colours", choices=COLOURS, default="style",
                         help="of the result: the style's; keep, those of CONTENT place by place; or those of CONTENT as a "
@@ -95,6 +96,13 @@ def _numbers(text):
     return [amount(part) for part in text.split(",")]
 
 
+def _scale(text):
+    """A number above 0."""
+    if not amount(text) > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
 def _layers(text):
     """'relu1_1=1,relu2_1=.5'  ->  {"relu1_1": 1., "relu2_1": .5}; without a number it is 1."""
     pairs = (part.partition("=") for part in text.split(","))
@@ -112,8 +120,8 @@ def run_style(args):
     if args.resume:
         transfer.resume(checkpoint)
     _introduce(args, transfer)
-    desk = Desk(args, transfer, finish, checkpoint, _settings(args, weights_path))
-    if not desk.work():
+    keeper = Keeper(args, transfer, finish, checkpoint, _settings(args, weights_path))
+    if not keeper.run():
         print(f"minicnn: stopped; {args.output} is the best so far, the same command with --resume goes on", file=sys.stderr)
         return 130
     height, width = transfer.pixels.shape[1:3]
@@ -145,7 +153,12 @@ def _checked_places(args):
         values = getattr(args, name)
         if values and len(values) != len(args.styles):
             args.usage_error(f"--{name} has {len(values)} entries for {len(args.styles)} styles: give one for each")
-    return Path(args.output).with_suffix(".ckpt")
+    return _checkpoint(args)
+
+
+def _checkpoint(args):
+    """Beside the output, out.png.ckpt: out.ckpt may be that of a training."""
+    return Path(f"{args.output}.ckpt")
 
 
 def _begun(args, model):
@@ -196,8 +209,8 @@ def _introduce(args, transfer):
         print("a network for photographs draws finer: `minicnn weights fetch vgg19`, then --model vgg19")
 
 
-class Desk:
-    """What is written while a picture is made: the picture itself as it is so far, checkpoints, and the animation.
+class Keeper:
+    """Runs a transfer and keeps what comes of it on the way: the picture as it is so far, checkpoints, the animation.
 
     finish     makes of the Transfer's picture what is written
     """
@@ -207,7 +220,7 @@ class Desk:
         self.frames, self.every = [], -(-transfer.progress()[1] // MOST_FRAMES)
         self.preview = self.saved = time.perf_counter()
 
-    def work(self):
+    def run(self):
         """To the end, or until Ctrl-C, after which there is a checkpoint.  Returns whether the end was reached."""
         done, steps = self.transfer.progress()
         with tqdm(initial=done, total=steps, desc="drawing", unit="step", leave=False, disable=None) as progress:
@@ -291,7 +304,7 @@ _LESSONS = {"steps": "steps of Adam", "batch": "pictures in each", "side": "of t
 
 
 def run_style_train(args):
-    started, checkpoint = time.perf_counter(), Path(args.output).with_suffix(".ckpt")
+    started, checkpoint = time.perf_counter(), _checkpoint(args)
     require_writable(args.output, [".safetensors"])
     training, weights_path = _training(args)
     if args.resume:

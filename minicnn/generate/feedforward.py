@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .. import weights
-from ..arithmetic import pad
 from ..images import read_image, resize
 from ..layers.loss import mse_loss
 from ..models.stylizer import Stylizer
@@ -18,6 +17,7 @@ from ..tensor import no_grad, raise_first_nonfinite, tensor
 from .extractor import Extractor
 from .objectives import roughness
 from .textures import LOSSES, moments
+from .tiles import Tiling
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class StylizerTraining:
         if recipe.loss not in LOSSES:
             raise ValueError(f"a stylizer learns with one of the losses {', '.join(LOSSES)}, not {recipe.loss!r}")
         self.recipe, self.lessons, self.step_number, self.losses = recipe, lessons, 0, []
-        self.extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
+        extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
+        self.tiling = Tiling(extractor, recipe.margin)
         self.crops = Crops(photographs, lessons.side, lessons.seed)
         self.goals = self._goals(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1))
         self.network = Stylizer(lessons.width, lessons.blocks, lessons.seed)
@@ -93,12 +94,12 @@ class StylizerTraining:
 
     def _goals(self, style):
         with no_grad():
-            maps = self.extractor(self._padded(tensor(style[None])))
+            maps = self._maps(tensor(style[None]))
         return {layer: LOSSES[self.recipe.loss][0](moments(maps[layer]).arrays()) for layer in self.recipe.style}
 
-    def _padded(self, x):
-        margin = self.recipe.margin
-        return pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), "reflect")
+    def _maps(self, x):
+        """{layer: feature maps} of pictures x (N, H, W, 3), as a style transfer sees them."""
+        return {layer: look.map for layer, look in self.tiling.whole(x).items()}
 
     def run(self, watch=None):
         """To the end; returns the network.   watch: None, or a function of this training after a step"""
@@ -124,10 +125,10 @@ class StylizerTraining:
     def loss(self, x):
         """Of photographs x (N, H, W, 3), an array: what the network makes of them, in content, style and roughness."""
         y, recipe = self.network(x), self.recipe
-        maps = self.extractor(self._padded(y))
+        maps = self._maps(y)
         with no_grad():
-            wanted = {layer: self.extractor(self._padded(tensor(x)))[layer].data for layer in recipe.content}
-        content = sum(weight * mse_loss(maps[layer], wanted[layer]) * (1 / self._size(wanted[layer]))
+            wanted = self._maps(tensor(x))
+        content = sum(weight * mse_loss(maps[layer], wanted[layer].data) * (1 / self._size(wanted[layer].data))
                       for layer, weight in recipe.content.items())
         loss = recipe.content_weight * content + recipe.style_weight * self._style_loss(maps)
         return loss + recipe.smoothness * roughness(y)

@@ -18,7 +18,6 @@ from ..images import resize
 from ..tensor import no_grad, tensor
 from .objectives import roughness
 from .textures import LOSSES, Moments, mixed, moments, projected, sliced_loss, slices
-from .tiles import Span
 
 LINES = 64                        # directions from which the sliced loss looks at each layer
 
@@ -112,11 +111,8 @@ class Goal:
 
     def loss(self, pixels):
         """Content, style and roughness, weighed and added: a tensor, with a graph of the whole picture."""
-        padded = self.tiling.padded(pixels)
-        (part,) = self.tiling.parts(padded) if not self.tiling.tile else [_all_of(padded)]
-        looks, loss = self.tiling.looks(padded, part), self.recipe.smoothness * roughness(pixels)
-        if self.recipe.content_weight:
-            loss = loss + self._content_loss(looks)
+        looks, loss = self.tiling.whole(pixels), self.recipe.smoothness * roughness(pixels)
+        loss = loss + self._content_loss(looks)
         if not self.recipe.style_weight:
             return loss
         if self.sliced:
@@ -177,12 +173,10 @@ class Goal:
         for part in self.tiling.parts(padded):
             seen = tensor(self.tiling.outer(padded, part).copy(), requires_grad=True)
             looks = self.tiling.looks(seen, part)
-            here = self._content_loss(looks) if self.recipe.content_weight else 0.
-            content += float(getattr(here, "data", here))
-            loss = here + self._gains(_moments(looks, self.regions, self.recipe), leaves)
-            if looks:
-                loss.backward()
-                self.tiling.outer(gradient, part)[...] += seen.grad
+            here = self._content_loss(looks) + 0 * seen.sum()    # a tensor, also where nothing is to be lost
+            content += here.item()
+            (here + self._gains(_moments(looks, self.regions, self.recipe), leaves)).backward()
+            self.tiling.outer(gradient, part)[...] += seen.grad
         return content, gradient
 
     def _gains(self, found, leaves):
@@ -212,8 +206,3 @@ def _regions(styles):
     everywhere = [i for i, style in enumerate(styles) if style.mask is None]
     regions = [(None, everywhere)] if everywhere else []
     return regions + [(style.mask, [i]) for i, style in enumerate(styles) if style.mask is not None]
-
-
-def _all_of(padded):
-    """The whole padded picture as one tile."""
-    return tuple(Span(0, n, 0, n, n) for n in padded.shape[1:3])

@@ -15,7 +15,8 @@ def recipe_for(model, preset=None, **changes):
                 style-transfer-pytorch for VGG; lighter for the small networks that ship
     "gatys"     Gatys, Ecker and Bethge 2015: Gram matrices, L-BFGS, one size, with the weights of the first author's code
     "fast"      as quality, with fewer layers and steps
-    Raises ValueError for another preset, or a network without layers that can be named so.
+    A network whose layers nobody has names for takes its recipe if both style and content are given.
+    Raises ValueError for another preset, or a network of which the layers are not known and not given.
     """
     preset = preset or "quality"
     if preset not in PRESETS:
@@ -23,10 +24,13 @@ def recipe_for(model, preset=None, **changes):
     names = getattr(model, "layer_names", {})
     if set(ROOTS) <= set(names):
         return dataclasses.replace(VGG[preset], **changes)
-    if "relu3_1" not in names:
-        raise ValueError("no recipe is known for this network: name its layers with style and content of a StyleRecipe")
-    layers = {name: 1. for name in names if name.startswith("relu")}
-    return StyleRecipe(**{"style": layers, "content": {"relu3_1": 1.}, **SMALL[preset], **changes})
+    if "relu3_1" in names:
+        layers = {name: 1. for name in names if name.startswith("relu")}
+        changes = {"style": layers, "content": {"relu3_1": 1.}, **changes}
+    if not {"style", "content"} <= set(changes):
+        raise ValueError("nobody has found layers for a style transfer through this network yet: name some, with "
+                         "--style-layers and --content-layers (minicnn summary shows them)")
+    return StyleRecipe(**{**SMALL[preset], **changes})
 
 
 _QUALITY = StyleRecipe(style=dict(zip(ROOTS, (256., 64., 16., 4., 1.))), content={"relu4_2": 1.}, loss="w2",

@@ -44,7 +44,7 @@ class Span:
 class Look:
     """What a tile shows in one layer.
 
-    map     the tile's own pixels of the feature map, (1, h, w, C), a tensor
+    map     the tile's own pixels of the feature map, (N, h, w, C), a tensor
     place   where they are in the map of the whole picture: slices of its rows and columns
     size    of that map, (H, W)
     """
@@ -130,6 +130,11 @@ class Tiling:
         """The tiles of a padded picture: pairs (rows, columns) of Span."""
         rows, columns = (spans(length, self.tile) for length in padded.shape[1:3])
         return list(itertools.product(rows, columns))
+
+    def whole(self, x):
+        """{layer: Look} of pictures x (N, H, W, 3), each with all of it at once: nothing but the margin is left out."""
+        padded = self.padded(x)
+        return self.looks(padded, tuple(spans(length, None)[0] for length in padded.shape[1:3]))
 
     def outer(self, padded, part):
         """What is looked at of a padded picture for one tile."""

@@ -34,7 +34,7 @@ class Views:
 
     closer   how many closer ones
     whole    the least share of the sides that counts as nearly the whole; the closer ones show less than that
-    closest  the least share that is shown at all: below a half, cats and deer come apart
+    closest  the least share that is shown at all: from still closer, pictures become restless, not finer
     margin   how far a view may reach over the edges, as a share of the picture
     """
     closer: int = 2

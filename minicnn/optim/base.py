@@ -95,6 +95,7 @@ class Optimizer(Remembering):
 
 
 def checked_parameters(parameters, owner):
+    """The parameters as a list.  Raises TypeError or ValueError for what cannot be optimised, naming which one and why."""
     if isinstance(parameters, Tensor):
         raise TypeError(f"{owner}: parameters must be a list of tensors; for a single one write [x]")
     parameters = list(parameters)
@@ -111,6 +112,7 @@ def checked_parameters(parameters, owner):
 
 
 def require(condition, message):
+    """Raises ValueError(message) unless the condition holds."""
     if not condition:
         raise ValueError(message)
 
