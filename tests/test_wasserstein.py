@@ -44,6 +44,15 @@ def test_the_distance_is_that_of_the_formula(seed):
     assert ours == pytest.approx(by_the_formula(x.reshape(-1, 4), y.reshape(-1, 4)), rel=1e-9)
 
 
+@pytest.mark.parametrize("points", [1, 3, 5, 12])
+def test_a_cloud_of_few_points_has_a_narrow_root_and_the_same_distance(points):
+    x, y = features(3, 4, 5, 6), features(4, 1, points, 6)
+    other = cloud(mc.tensor(y))
+    assert other.root.shape == (6, min(points - 1, 6))
+    np.testing.assert_allclose(other.root @ other.root.T, other.covariance, atol=1e-9 * (y ** 2).max())
+    assert distance(mc.tensor(x), other).item() == pytest.approx(by_the_formula(x.reshape(-1, 6), y.reshape(-1, 6)), rel=1e-4)
+
+
 def test_in_one_dimension_it_compares_means_and_widths():
     rng = np.random.default_rng(0)
     x, y = 3 + 2 * rng.standard_normal((1, 10, 10, 1)), -1 + .5 * rng.standard_normal((1, 8, 8, 1))
@@ -70,13 +79,14 @@ def test_it_is_symmetric_and_grows_with_the_scale_squared():
                          ids=["full", "two points", "more channels than points", "one point", "one channel"])
 def test_gradient_with_respect_to_the_features(shape):
     """Fewer points than channels make a cloud that is flat; moved, it stays flat in as many directions."""
-    other = cloud(features(7))if shape[2] == 4 else cloud(features(7, channels=shape[2]))
+    other = cloud(features(7)) if shape[2] == 4 else cloud(features(7, channels=shape[2]))
     mc.gradcheck(lambda x: distance(x, other), features(8, *shape))
 
 
 def test_gradient_of_the_overlap():
     S, A = (np.cov(features(seed).reshape(-1, 4).T) for seed in (0, 1))
-    mc.gradcheck(lambda s: overlap((s + s.transpose(1, 0)) / 2, square_root(A)), S)
+    for root in (square_root(A), np.linalg.cholesky(A), square_root(A)[:, :2]):
+        mc.gradcheck(lambda s: overlap((s + s.transpose(1, 0)) / 2, root), S)
 
 
 def test_a_flat_style_and_a_flat_picture_give_finite_gradients():

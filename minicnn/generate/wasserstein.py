@@ -4,10 +4,14 @@ The features of a picture in a layer are a cloud of points, one for each pixel, 
 point came from is forgotten; what is kept is the mean m of the cloud and its covariance S.  The distance says how much work
 it is, at least, to carry one cloud into the other (Dowson and Landau 1982; Olkin and Pukelsheim 1982):
 
-    W2^2 = |m - n|^2 + tr(S) + tr(A) - 2 tr((R S R)^(1/2))            R = A^(1/2), (n, A) the other cloud
+    W2^2 = |m - n|^2 + tr(S) + tr(A) - 2 tr((R^T S R)^(1/2))          (n, A) the other cloud, A = R R^T
 
 The first term moves the means together.  The others would be |s - a|^2 if both were numbers, squares of s and a: they
 compare the widths, in all directions at once.
+
+Any R with R R^T = A will do: the eigenvalues of R^T S R are those of S A, and some zeros.  This one has a column for each
+direction in which the other cloud has any width.  A small picture has fewer pixels in a deep layer than that has channels, 64
+and 512 in VGG's last one for 128 pixels a side: then R is narrow and R^T S R small.
 """
 from dataclasses import dataclass
 
@@ -21,7 +25,7 @@ FLAT = 1e-6                       # directions in which a cloud is that flat, re
 
 @dataclass(frozen=True)
 class Cloud:
-    """The Gaussian that fits a cloud of features: mean (C,), covariance (C, C) and its root (C, C), arrays."""
+    """The Gaussian that fits a cloud of features: mean (C,), covariance (C, C) and its root R (C, rank), R R^T = it; arrays."""
     mean: np.ndarray
     covariance: np.ndarray
     root: np.ndarray
@@ -30,7 +34,7 @@ class Cloud:
 def cloud(mean, covariance):
     """The Cloud of a mean (C,) and a covariance (C, C), arrays."""
     values, vectors = _eigen(covariance)
-    root = (vectors * np.sqrt(values)) @ vectors.T                               # (C, C)
+    root = (vectors * np.sqrt(values))[:, values != 0]                           # (C, rank)
     return Cloud(mean, covariance, array_library(covariance).asarray(root, dtype=covariance.dtype))
 
 
@@ -48,23 +52,23 @@ def trace(matrix):
 
 @differentiable
 def overlap(covariance, root):
-    """tr((R S R)^(1/2)) of a covariance S (C, C) and the root R (C, C) of another: how much of their widths is in common.
+    """tr((R^T S R)^(1/2)) of a covariance S (C, C) and the root R (C, r) of another: how much of their widths is in common.
 
-    With the eigenvalues s of R S R it is the sum of sqrt(s), and
+    With the eigenvalues s of R^T S R it is the sum of sqrt(s), and
 
-        dS = 1/2 R (R S R)^(-1/2) R
+        dS = 1/2 R (R^T S R)^(-1/2) R^T
 
     A cloud of fewer points than coordinates is flat in some directions: s = 0 there, and the gradient would be infinite.
     Nothing widens it in these directions but the other terms, so they get none.  In float64, whatever comes in.
     """
     xp = array_library(covariance)
     wide = to_numpy(root).astype(np.float64)
-    values, vectors = _eigen(wide @ to_numpy(covariance).astype(np.float64) @ wide)
+    values, vectors = _eigen(wide.T @ to_numpy(covariance).astype(np.float64) @ wide)
     y = xp.asarray(np.sqrt(values).sum(), dtype=covariance.dtype)
 
     def grad_covariance(dy):
         inverse = np.where(values > 0, 1 / np.sqrt(np.where(values > 0, values, 1)), 0)
-        turned = wide @ vectors                                                  # (C, C)
+        turned = wide @ vectors                                                  # (C, r)
         return xp.asarray(.5 * float(dy) * (turned * inverse) @ turned.T, dtype=covariance.dtype)
     return y, (grad_covariance,)
 
