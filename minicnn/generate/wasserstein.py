@@ -10,8 +10,8 @@ The first term moves the means together.  The others would be |s - a|^2 if both 
 compare the widths, in all directions at once.
 
 Any R with R R^T = A will do: the eigenvalues of R^T S R are those of S A, and some zeros.  This one has a column for each
-direction in which the other cloud has any width.  A small picture has fewer pixels in a deep layer than that has channels, 64
-and 512 in VGG's last one for 128 pixels a side: then R is narrow and R^T S R small.
+direction in which the other cloud has any width.  A small picture has fewer pixels in a deep layer than that has channels,
+64 and 512 in VGG's last one for 128 pixels a side: then R is narrow and R^T S R small.
 """
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ FLAT = 1e-6                       # directions in which a cloud is that flat, re
 
 @dataclass(frozen=True)
 class Cloud:
-    """The Gaussian that fits a cloud of features: mean (C,), covariance (C, C) and its root R (C, rank), R R^T = it; arrays."""
+    """The Gaussian that fits a cloud: mean (C,), covariance (C, C) and its root R (C, rank), R R^T = it; arrays."""
     mean: np.ndarray
     covariance: np.ndarray
     root: np.ndarray
