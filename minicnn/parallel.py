@@ -29,7 +29,7 @@ _chosen = []                                     # what threads(n) was last told
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4          # glibc's malloc.h
 PRODUCT = 1 << 21                                # multiply-adds that are worth a thread of their own
 SMALL_PRODUCT = 10 ** 6                          # multiply-adds up to which OpenBLAS multiplies matrices as they lie
-FEWEST_ROWS = 16                                 # of such a product: with fewer, too little is done with each number
+FEWEST_ROWS = 32                                 # of such a product: with fewer, too little is done with each number
 SLICES = 8                                       # at most so many slices of one product: fixed, so that results are, too
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..arithmetic import pad_gradient
 from ..images import resize
+from ..parallel import in_parallel
 from ..tensor import no_grad, tensor
 from .objectives import roughness
 from .textures import LOSSES, Moments, mixed, moments, projected, sliced_loss, slices
@@ -87,8 +88,9 @@ class Goal:
         if self.sliced:
             return self._sliced_goals([self._whole_maps(picture, self.recipe.style) for picture in padded], seed)
         found = [self._gathered(picture, [Region(None, {})]) for picture in padded]
-        make = LOSSES[self.recipe.loss][0]
-        return {layer: make(mixed([moments_of[0, layer] for moments_of in found], weights)) for layer in self.recipe.style}
+        make, layers = LOSSES[self.recipe.loss][0], list(self.recipe.style)
+        goals = in_parallel(lambda layer: make(mixed([moments_of[0, layer] for moments_of in found], weights)), layers)
+        return dict(zip(layers, goals))
 
     def _sliced_goals(self, maps, seed):
         """{layer: (directions, the sorted projections of all pictures' pixels)}"""
@@ -130,10 +132,12 @@ class Goal:
         return total
 
     def _style_loss(self, found):
-        """Of {(number of the region, layer): Moments}."""
-        distance = LOSSES[self.recipe.loss][1]
-        return sum(self._style_share(layer) * distance(here, self.regions[k].goals[layer])
-                   for (k, layer), here in found.items())
+        """Of {(number of the region, layer): Moments}, side by side: eigenvalues are found on one core."""
+        def share(region_and_layer):
+            k, layer = region_and_layer
+            distance = LOSSES[self.recipe.loss][1](found[region_and_layer], self.regions[k].goals[layer])
+            return self._style_share(layer) * distance
+        return sum(in_parallel(share, found))
 
     def _sliced_loss(self, looks):
         return sum(self._style_share(layer) * sliced_loss(looks[layer].map, *region.goals[layer])
