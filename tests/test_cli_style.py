@@ -208,3 +208,26 @@ def test_what_cannot_be_learned_from_is_said(run):
     code, _, err = run("style-train one.png empty -o taught.safetensors")
     assert code == 1 and "empty holds no pictures" in err
     assert run("style-train one.png empty -o taught.bin")[0] == 1
+
+
+@pytest.mark.parametrize("output", ["photo.png", "../{here}/one.png", "mask.png"])
+def test_no_picture_that_is_read_is_replaced(run, output):
+    Path("mask.png").write_bytes(Path("two.png").read_bytes())
+    before = {path.name: path.read_bytes() for path in Path().glob("*.png")}
+    code, out, err = run(f"style photo.png one.png --masks mask.png -o {output.format(here=Path.cwd().name)} {FEW}")
+    assert code == 1 and not out and err.count("\n") == 1
+    assert "is what the work begins with, and would be lost; choose another" in err
+    assert {path.name: path.read_bytes() for path in Path().glob("*.png")} == before
+
+
+@pytest.mark.parametrize("command", ["augment photo.png -o photo.png", "invert cat --start photo.png -o photo.png"])
+def test_nor_by_other_commands(run, capsys, command):
+    before = Path("photo.png").read_bytes()
+    assert main(command.split()) == 1
+    assert "would be lost" in capsys.readouterr().err and Path("photo.png").read_bytes() == before
+
+
+def test_resuming_what_was_never_begun(run):
+    code, out, err = run(f"style photo.png one.png -o new.png --resume {FEW}")
+    assert code == 1 and not out and err == ("minicnn: error: there is no checkpoint new.png.ckpt to resume: check -o, or start "
+                                             "without --resume\n")

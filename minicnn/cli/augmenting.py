@@ -38,7 +38,7 @@ def add_augment(commands):
 
 def run_augment(args):
     chosen = parse(args.augmentations)
-    require_writable(args.output, images.PICTURE_FORMATS)
+    require_writable(args.output, images.PICTURE_FORMATS, [args.picture])
     picture = images.square(images.read_image(args.picture))
     picture = np.clip(images.resize(picture, (args.size, args.size), "lanczos"), 0, 1)
     pictures, captions = _rows(picture, chosen, args.seed)

@@ -111,8 +111,11 @@ def bar(share, width=24):
 
 # ---- Files ---------------------------------------------------------------------------------------------------------
 
-def require_writable(path, suffixes):
-    """Raise ValueError before the work begins, not after it, when the result could not be written to `path`."""
+def require_writable(path, suffixes, read=()):
+    """Raise ValueError before the work begins, not after it, when the result could not be written to `path`.
+
+    read   files that the work begins with: none of them is replaced
+    """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"cannot write {path}: the name must end in {' or '.join(suffixes)}")
@@ -120,6 +123,14 @@ def require_writable(path, suffixes):
         raise ValueError(f"cannot write {path}: there is no folder {path.parent}; make it first, or choose another")
     if path.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it")
+    if path.exists() and any(Path(other).exists() and path.samefile(other) for other in read):
+        raise ValueError(f"cannot write {path}: it is what the work begins with, and would be lost; choose another")
+
+
+def require_checkpoint(checkpoint):
+    """Raise ValueError when there is none to resume from."""
+    if not checkpoint.exists():
+        raise ValueError(f"there is no checkpoint {checkpoint} to resume: check -o, or start without --resume")
 
 
 def load_model(name_or_path, network=None):

@@ -16,7 +16,8 @@ from ..images import write_image
 from ..progress import learning_curves, statistics, statistics_table, write_csv
 from ..training import OPTIMIZERS, SCHEDULES, Settings, Training, accuracy
 from ..userfile import is_place
-from .common import add_command, add_data, add_network, amount, load_data, load_model, natural, positive, require_writable
+from .common import (add_command, add_data, add_network, amount, load_data, load_model, natural, positive,
+                     require_checkpoint, require_writable)
 
 FIRST_STEPS = 10                                 # are timed for the estimate
 DEFAULTS = Settings()
@@ -152,8 +153,8 @@ def _checked_places(args):
     """The path of the checkpoint.  Raises ValueError when it is there and should not be, or the other way round."""
     require_writable(args.output, [".safetensors"])
     checkpoint = Path(args.output).with_suffix(".ckpt")
-    if args.resume and not checkpoint.exists():
-        raise ValueError(f"there is no checkpoint {checkpoint} to resume: check -o, or start without --resume")
+    if args.resume:
+        require_checkpoint(checkpoint)
     if not args.resume and checkpoint.exists():
         raise ValueError(f"{checkpoint} holds a run already: go on with --resume, or delete it or choose another -o to "
                          "start anew")

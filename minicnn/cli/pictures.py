@@ -198,9 +198,10 @@ def _complete(args):
     args.recipe = dataclasses.replace(NO_PRIOR if args.no_prior else usual, bn_prior=args.bn_prior)
     if args.steps is not None:
         args.recipe = dataclasses.replace(args.recipe, steps=args.steps)
-    require_writable(args.output, images.PICTURE_FORMATS)
+    begun_with = [args.start] if from_picture else []
+    require_writable(args.output, images.PICTURE_FORMATS, begun_with)
     if args.animate:
-        require_writable(args.animate, images.ANIMATION_FORMATS)
+        require_writable(args.animate, images.ANIMATION_FORMATS, begun_with)
     if args.native and Path(args.native).exists() and not Path(args.native).is_dir():
         raise ValueError(f"--native {args.native} is a file; name a folder")
 

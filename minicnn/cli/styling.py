@@ -17,7 +17,7 @@ from ..generate.style import LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of
 from ..models.stylizer import is_stylizer, load_stylizer, save_stylizer
 from ..tensor import no_grad
 from ..training import finished_first
-from .common import add_command, add_model, amount, load_model, natural, positive, require_writable
+from .common import add_command, add_model, amount, load_model, natural, positive, require_checkpoint, require_writable
 
 SIDE = 256                                       # of the result where none is asked for
 PREVIEW_SECONDS = 3                              # between two previews, and before the first
@@ -132,7 +132,7 @@ def run_style(args):
 def _run_in_one_pass(args):
     """With a network that knows one style."""
     started, path = time.perf_counter(), models.find(args.model)
-    require_writable(args.output, images.PICTURE_FORMATS)
+    require_writable(args.output, images.PICTURE_FORMATS, [args.content])
     if not is_stylizer(path):
         args.usage_error("name at least one STYLE, or with --model a network that `minicnn style-train` taught one")
     network, (content, finish) = load_stylizer(path), _content(args)
@@ -146,9 +146,10 @@ def _run_in_one_pass(args):
 
 def _checked_places(args):
     """Refuse what could not be written in the end; returns the checkpoint's path."""
-    require_writable(args.output, images.PICTURE_FORMATS)
+    pictures = _files_read(args)
+    require_writable(args.output, images.PICTURE_FORMATS, pictures)
     if args.animate:
-        require_writable(args.animate, images.ANIMATION_FORMATS)
+        require_writable(args.animate, images.ANIMATION_FORMATS, pictures)
     for name in ("weights", "masks"):
         values = getattr(args, name)
         if values and len(values) != len(args.styles):
@@ -156,9 +157,16 @@ def _checked_places(args):
     return _checkpoint(args)
 
 
+def _files_read(args):
+    return [args.content, *args.styles, *(args.masks or [])]
+
+
 def _checkpoint(args):
-    """Beside the output, out.png.ckpt: out.ckpt may be that of a training."""
-    return Path(f"{args.output}.ckpt")
+    """Beside the output, out.png.ckpt: out.ckpt may be that of a training.  Raises ValueError where --resume finds none."""
+    checkpoint = Path(f"{args.output}.ckpt")
+    if args.resume:
+        require_checkpoint(checkpoint)
+    return checkpoint
 
 
 def _begun(args, model):
@@ -266,7 +274,7 @@ def _settings(args, weights_path, pictures=None):
     words = [word for word in args.argv if word != "--resume"]
     return {"command": shlex.join(["minicnn", *map(_without_folder, words)]), "seed": args.seed, "version": __version__,
             "model": Path(args.model).name, "weights": weights.hash_of(weights_path),
-            "pictures": [weights.hash_of(path) for path in pictures or [args.content, *args.styles, *(args.masks or [])]]}
+            "pictures": [weights.hash_of(path) for path in pictures or _files_read(args)]}
 
 
 def _without_folder(word):
