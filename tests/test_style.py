@@ -5,7 +5,9 @@ import pytest
 import minicnn as mc
 from minicnn.generate.extractor import Extractor, folded
 from minicnn.generate.objectives import roughness
+from minicnn.generate.recipes import recipe_for
 from minicnn.generate.style import Style, StyleRecipe, Transfer, stylize
+from minicnn.generate.textures import LOSSES, moments
 from minicnn.generate.tiles import Tiling, tile_within
 
 NAMES = ["cat", "dog"]
@@ -210,6 +212,26 @@ def test_a_mask_keeps_a_style_in_its_region(model):
     grey = np.full((24, 24, 3), .5, np.float32) + .1 * picture(0, 24, 24)
     result = Transfer(grey, styles, model, recipe(content_weight=0., first_steps=40, style={"features.1": 1.}), 24).run()
     assert result[:, :10].mean() + .15 < result[:, -10:].mean()
+
+
+def test_each_region_is_nearer_to_its_own_style_than_to_the_other():
+    """Stripes for the left half, blots for the right one; judged by a network that they were not drawn through."""
+    blots, content = (np.clip(mc.resize(picture(seed, 8, 8), 64, "bicubic"), 0, 1) for seed in (5, 6))
+    ramp = np.arange(64) % 8 / 7
+    stripes = np.stack([np.tile(ramp, (64, 1)), np.full((64, 64), .3), np.tile(1 - ramp, (64, 1))], axis=2).astype(np.float32)
+    left = np.zeros((64, 64), np.float32)
+    left[:, :32] = 1
+    robust, judge = mc.models.load("robust"), mc.models.load("standard")
+    drawn = Transfer(content, [Style(stripes, mask=left), Style(blots, mask=1 - left)], robust,
+                     recipe_for(robust, first_steps=40, content_weight=.01), 64).run()
+    extractor = Extractor(judge, ["relu1_2", "relu2_2", "relu3_1"])
+    make, distance = LOSSES["relative"]
+
+    def far(part, style):
+        seen, goal = extractor(mc.tensor(part[None])), extractor(mc.tensor(style[None]))
+        return sum(distance(moments(seen[name]), make(moments(goal[name]).arrays())).item() for name in seen)
+    for half, own, other in ((drawn[:, :28], stripes, blots), (drawn[:, 36:], blots, stripes)):
+        assert far(half, own) < .8 * far(half, other)
 
 
 # ---- Tiles ---------------------------------------------------------------------------------------------

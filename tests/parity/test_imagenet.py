@@ -227,7 +227,8 @@ def squeezenet_arrays():
     return {name: file[name] for name in file.files}
 
 
-def test_vgg16_of_the_oxford_group():
+@pytest.mark.parametrize("size", [(224, 224), (97, 131), (48, 37)])
+def test_vgg16_of_the_oxford_group(size):
     file = weights_file("vgg16_features_lpips_fp16.npz")
     with mc.init.skipped():
         ours = mc.models.build("vgg16", features_only=True)
@@ -236,7 +237,7 @@ def test_vgg16_of_the_oxford_group():
              array.astype(np.float32) for name, array in named.items()}
     theirs = Net(vgg_features("vgg16")).eval().requires_grad_(False)
     theirs.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    photograph = mc.read_image(data_folder("images") / "content" / "chelsea.png", size=(48, 37))
+    photograph = mc.read_image(data_folder("images") / "content" / "chelsea.png", size=size)
     compare(taken_over(state, ours), theirs, photograph[None])
 
 
