@@ -36,16 +36,16 @@ def save(model_or_state, path, metadata=None, dtype=None):
         file.write(numbers)
 
 
-def read(path):
+def read(path, dtype=np.float32):
     """(state, metadata) of a safetensors file: a dict name -> array in the order of the names, and a dict of strings.
 
-    Floating arrays of 16, 32 or 64 bits come as float32; whole numbers and booleans keep their type.
+    Floating arrays of 16, 32 or 64 bits come as `dtype`, with None as they are; whole numbers and booleans keep theirs.
     Raises FileNotFoundError, or ValueError when the file is not a sound safetensors file.
     """
     require_file(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            state = {name: _array(file, name) for name in sorted(file.keys())}
+            state = {name: _array(file, name, dtype) for name in sorted(file.keys())}
             return state, dict(file.metadata() or {})
     except MemoryError:
         raise
@@ -120,12 +120,12 @@ def _text(value):
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _array(file, name):
+def _array(file, name, dtype):
     kind = file.get_slice(name).get_dtype()
     if kind not in _KINDS:
         raise ValueError(f"{name} holds {kind} numbers, which are not read here (convert them to F16 or F32)")
     array = file.get_tensor(name)
-    return np.array(array, np.float32) if array.dtype.kind == "f" else np.array(array)
+    return np.array(array, dtype if array.dtype.kind == "f" else None)
 
 
 def require_file(path):

@@ -70,7 +70,8 @@ def test_what_is_asked_for_reaches_the_transfer(run):
     for options in ("--content-weight 9", "--style-weight 9", "--smoothness 90", "--lr .1", "--average 0", "--pooling max",
                     "--loss gram", "--loss w2", "--loss mean-std", "--loss sliced", "--optimizer lbfgs", "--start matched",
                     "--style-layers relu1_1", "--style-layers relu1_1=1,features.7=3", "--content-layers relu2_1",
-                    "--style-scale 2", "--colours keep", "--colours pca", "--preset fast"):
+                    "--style-scale 2", "--colours keep", "--colours pca", "--preset fast", "--start two.png",
+                    "--dtype float64 --start noise"):
         code, _, err = run(f"style photo.png one.png -o other.png {FEW} {options}")
         assert code == 0, err
         assert Path("other.png").read_bytes() != Path("plain.png").read_bytes(), options
@@ -126,6 +127,11 @@ def test_what_cannot_be_done_is_said_in_one_line(run, words, parts):
     code, _, err = run(words)
     assert code == 1 and err.startswith("minicnn: error: ") and err.count("\n") == 1
     assert all(part in err for part in parts), err
+
+
+def test_a_start_that_is_not_there_is_wrong_usage(run):
+    code, _, err = run("style photo.png one.png -o out.png --start nois")
+    assert code == 2 and "'nois' is none of content, noise, matched, and there is no such picture" in err
 
 
 def test_a_style_of_no_size_is_wrong_usage(run):

@@ -108,7 +108,8 @@ def test_sizes_grow_by_the_root_of_two_and_end_in_the_size():
 
 def test_recipes_that_make_no_sense_are_refused():
     for changes, words in [({"loss": "l1"}, "loss must be one of gram, w2, relative, mean-std, sliced, not 'l1'"),
-                           ({"start": "black"}, "start must be one of"), ({"optimizer": "sgd"}, "optimizer must be one of"),
+                           ({"start": "black"}, "start must be one of"), ({"dtype": "float16"}, "dtype must be one of"),
+                           ({"optimizer": "sgd"}, "optimizer must be one of"),
                            ({"style": {"a": 0.}}, "at least one layer"), ({"style": {"a": -1.}}, "between 0 and"),
                            ({"content": {"a": np.nan}}, "between 0 and"), ({"style_weight": 1e13}, "between 0 and")]:
         with pytest.raises(ValueError, match=words):
@@ -234,6 +235,24 @@ def test_each_region_is_nearer_to_its_own_style_than_to_the_other():
         assert far(half, own) < .8 * far(half, other)
 
 
+def test_it_may_begin_with_any_picture(model):
+    begun = np.full((10, 40, 3), .25, np.float32)
+    run = Transfer(picture(1), [Style(picture(2, 20, 20))], model, recipe(), 24, start=begun)
+    np.testing.assert_allclose(run.picture(), .25, atol=1e-6)
+    run.run()
+    assert np.abs(run.picture() - transfer(model).run()).max() > .05
+
+
+def test_in_float64_nothing_is_narrower_and_the_picture_is_nearly_the_same(model):
+    """A few steps: later, rounding decides where a maximum lies, and the two go ways of their own."""
+    runs = [transfer(model, dtype=dtype, first_steps=3, smallest=24) for dtype in ("float32", "float64")]
+    pictures = [run.run() for run in runs]
+    assert [run.pixels.dtype.name for run in runs] == ["float32", "float64"]
+    assert runs[1].pixels.grad.dtype == np.float64 and pictures[1].dtype == np.float32
+    np.testing.assert_allclose(pictures[1], pictures[0], atol=2e-3)
+    assert not np.array_equal(runs[0].losses, runs[1].losses)
+
+
 # ---- Tiles ---------------------------------------------------------------------------------------------
 
 def in_tiles(tile, content, styles, model, recipe):
@@ -316,7 +335,8 @@ def test_nan_stops_the_run_with_the_operation_that_made_it(model):
 # ---- Kept on disk ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("changes", [{}, {"average": 0.}, {"optimizer": "lbfgs", "smallest": 24, "first_steps": 8},
-                                     {"start": "noise", "loss": "sliced"}])
+                                     {"start": "noise", "loss": "sliced"}, {"dtype": "float64"},
+                                     {"dtype": "float64", "optimizer": "lbfgs", "start": "noise"}])
 @pytest.mark.parametrize("stop", [2, 7, 9])
 def test_a_resumed_run_ends_in_the_same_picture(model, tmp_path, changes, stop):
     """Stopped within the first size, after it, within the second."""

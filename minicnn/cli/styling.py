@@ -13,7 +13,7 @@ from ..generate.colour import MATCHES, matched, with_chroma_of
 from ..generate.extractor import POOLINGS
 from ..generate.feedforward import Lessons, StylizerTraining
 from ..generate.recipes import PRESETS, recipe_for
-from ..generate.style import LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of_side
+from ..generate.style import DTYPES, LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of_side
 from ..models.stylizer import is_stylizer, load_stylizer, save_stylizer
 from ..tensor import no_grad
 from ..training import finished_first
@@ -71,8 +71,9 @@ def _add_recipe(parser):
     """Everything of a StyleRecipe, on top of the preset."""
     parser.add_argument("--style-layers", type=_layers, metavar="NAME=N,...", help="in which layers styles are compared")
     parser.add_argument("--content-layers", type=_layers, metavar="NAME=N,...", help="and in which the content")
-    for name, choices in (("loss", LOSS_NAMES), ("pooling", POOLINGS), ("start", STARTS), ("optimizer", OPTIMIZERS)):
+    for name, choices in (("loss", LOSS_NAMES), ("pooling", POOLINGS), ("optimizer", OPTIMIZERS), ("dtype", DTYPES)):
         parser.add_argument(f"--{name}", choices=choices, help=_help(name))
+    parser.add_argument("--start", type=_start, metavar="FILE|" + "|".join(STARTS), help=_help("start"))
     for name, kind in _AMOUNTS.items():
         parser.add_argument(f"--{name}", type=kind, metavar="N", help=_help(name))
 
@@ -80,7 +81,8 @@ def _add_recipe(parser):
 _AMOUNTS = {"content-weight": amount, "style-weight": amount, "smoothness": amount, "lr": amount, "first-steps": positive,
             "steps": positive, "smallest": positive, "average": amount}
 _HELP = {"loss": "how the statistics of feature maps are compared", "pooling": "in place of the network's own",
-         "start": "from what the picture begins", "optimizer": "of the pixels",
+         "start": "from what the picture begins, a picture of yours too", "optimizer": "of the pixels",
+         "dtype": "of all numbers",
          "content-weight": "of the content's loss", "style-weight": "of the style's",
          "smoothness": "of the picture's roughness",
          "lr": "size of a step of Adam", "first-steps": "steps in the first, smallest size", "steps": "and in each other",
@@ -101,6 +103,13 @@ def _scale(text):
     if not amount(text) > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return float(text)
+
+
+def _start(text):
+    """One of STARTS, or a picture's path."""
+    if text not in STARTS and not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(STARTS)}, and there is no such picture")
+    return text
 
 
 def _layers(text):
@@ -158,7 +167,11 @@ def _checked_places(args):
 
 
 def _files_read(args):
-    return [args.content, *args.styles, *(args.masks or [])]
+    return [args.content, *args.styles, *(args.masks or []), *([args.start] if _is_picture(args.start) else [])]
+
+
+def _is_picture(start):
+    return start not in (None, *STARTS)
 
 
 def _checkpoint(args):
@@ -173,8 +186,9 @@ def _begun(args, model):
     """(the Transfer, a function that makes of its picture what is written)"""
     content, finish = _content(args)
     recipe = recipe_for(model, args.preset, **_changes(args))
+    begun = images.read_image(args.start) if _is_picture(args.start) else None
     transfer = Transfer(content, _styles(args, content), model, recipe, args.size or SIDE, args.style_scale, args.seed,
-                        memory=args.memory and args.memory * 1_000_000)
+                        memory=args.memory and args.memory * 1_000_000, start=begun)
     return transfer, finish
 
 
@@ -204,7 +218,8 @@ def _styles(args, content):
 def _changes(args):
     """{field of the StyleRecipe: value} of what is said beside the preset."""
     names = {"style": "style_layers", "content": "content_layers",
-             **{name: name for name in ("loss", "pooling", "start", "optimizer")},
+             **{name: name for name in ("loss", "pooling", "optimizer", "dtype")},
+             **({} if _is_picture(args.start) else {"start": "start"}),
              **{name.replace("-", "_"): name.replace("-", "_") for name in _AMOUNTS}}
     said = {field: getattr(args, name) for field, name in names.items()}
     return {field: value for field, value in said.items() if value is not None}

@@ -63,7 +63,7 @@ class Goal:
 
     def _padded(self, picture):
         with no_grad():
-            return self.tiling.padded(tensor(np.asarray(picture, np.float32)[None])).data
+            return self.tiling.padded(tensor(np.asarray(picture, self.recipe.dtype)[None])).data
 
     def _looks(self, padded):
         """Without a graph, for one tile after the other: {layer: Look}"""

@@ -26,6 +26,7 @@ from .tiles import Tiling, tile_within
 LOSS_NAMES = (*LOSSES, "sliced")
 STARTS = ("content", "noise", "matched")
 OPTIMIZERS = ("adam", "lbfgs")
+DTYPES = ("float32", "float64")
 HEAVIEST = 1e12                   # of all weights
 
 
@@ -45,6 +46,7 @@ class StyleRecipe:
     first_steps, steps   in the first size and in each of the others
     average    decay of the average over the steps that is the result, 0 for the last step
     margin     pixels by which the picture is continued as in a mirror, so that the network sees no edge
+    dtype      of all numbers: "float32", or "float64", in twice the time, to see what rounding did
     """
     style: dict
     content: dict
@@ -63,9 +65,10 @@ class StyleRecipe:
     steps: int = 50
     average: float = .9
     margin: int = 16
+    dtype: str = "float32"
 
     def __post_init__(self):
-        for name, known in (("loss", LOSS_NAMES), ("start", STARTS), ("optimizer", OPTIMIZERS)):
+        for name, known in (("loss", LOSS_NAMES), ("start", STARTS), ("optimizer", OPTIMIZERS), ("dtype", DTYPES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
         weights = [*self.style.values(), *self.content.values(), self.style_weight, self.content_weight, self.smoothness]
@@ -105,14 +108,15 @@ class Transfer:
     style_scale  how large the styles are beside the content: at 2, brush strokes are twice as wide
     seed         of the noise and of the sliced loss
     memory       None, or about how many bytes the feature maps may take: larger pictures are looked at in tiles
+    start        None, or a picture (h, w, 3) of any size to begin with, in place of the recipe's start
     """
 
-    def __init__(self, content, styles, model, recipe, size=None, style_scale=1., seed=0, memory=None):
-        self.content, self.styles, self.recipe, self.seed = content, list(styles), recipe, seed
+    def __init__(self, content, styles, model, recipe, size=None, style_scale=1., seed=0, memory=None, start=None):
+        self.content, self.styles, self.recipe, self.seed, self.start = content, list(styles), recipe, seed, start
         if not self.styles:
             raise ValueError("a transfer needs at least one style")
         extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
-        self.tiling = Tiling(extractor, recipe.margin, tile_within(memory, extractor))
+        self.tiling = Tiling(extractor, recipe.margin, tile_within(memory, extractor, np.dtype(recipe.dtype).itemsize))
         self.sides, self.style_scale = recipe.sides(size or max(content.shape[:2])), style_scale
         self.scale = self.step_number = 0
         self.losses = []
@@ -132,7 +136,7 @@ class Transfer:
 
         Raises FileNotFoundError when there is none, ValueError when it belongs to another transfer.
         """
-        arrays, metadata = weights.read(path)
+        arrays, metadata = weights.read(path, self.recipe.dtype)
         place = json.loads(metadata.get("style", "{}"))
         if place.get("transfer") != self._described():
             raise ValueError(f"{path} is no checkpoint of this transfer: take the same pictures and options, or begin anew "
@@ -150,8 +154,9 @@ class Transfer:
         """What the result depends on, in words that JSON knows: pictures and masks by their hashes."""
         styles = [[_hash(style.picture), style.weight, None if style.mask is None else _hash(style.mask)]
                   for style in self.styles]
+        start = None if self.start is None else _hash(self.start)
         return {"content": _hash(self.content), "styles": styles, "recipe": repr(self.recipe), "sides": self.sides,
-                "style_scale": self.style_scale, "seed": self.seed}
+                "style_scale": self.style_scale, "seed": self.seed, "start": start}
 
     # ---- The way through the sizes
 
@@ -180,7 +185,7 @@ class Transfer:
     def picture(self):
         """The result so far: (H, W, 3) float32 in 0..1."""
         (pixels,) = self.average.averaged() if self.average else (self.pixels.data.copy(),)
-        return np.clip(pixels[0], 0, 1)
+        return np.clip(pixels[0], 0, 1).astype(np.float32)
 
     def progress(self):
         """(steps done, steps altogether)"""
@@ -206,11 +211,13 @@ class Transfer:
 
     def _place(self, pixels):
         """Go on from pixels (1, H, W, 3) with a new optimizer."""
-        self.pixels = tensor(np.array(pixels, np.float32), requires_grad=True)
+        self.pixels = tensor(np.array(pixels, self.recipe.dtype), requires_grad=True)
         self.optimizer = self._optimizer()
         self.average = WeightAverage([self.pixels], self.recipe.average) if self.recipe.average else None
 
     def _start(self, content):
+        if self.start is not None:
+            return resize(self.start, content.shape[:2], "lanczos")
         if self.recipe.start == "noise":
             return np.random.default_rng(self.seed).random(content.shape, dtype=np.float32)
         if self.recipe.start == "matched":

@@ -62,21 +62,21 @@ def spans(length, tile):
             for start in range(0, length, tile)]
 
 
-def tile_within(memory, extractor):
-    """The side of a tile whose feature maps and gradients take about so many bytes; None without a limit.
+def tile_within(memory, extractor, itemsize=4):
+    """The side of a tile whose feature maps and gradients, numbers of `itemsize` bytes, take about `memory`; None without.
 
     Raises ValueError for a memory in which not even a small tile finds room.
     """
     if memory is None:
         return None
-    side = math.isqrt(int(memory / bytes_a_pixel(extractor))) - 2 * RIM
+    side = math.isqrt(int(memory / bytes_a_pixel(extractor, itemsize))) - 2 * RIM
     if side < RIM:
-        least = (3 * RIM) ** 2 * bytes_a_pixel(extractor)
+        least = (3 * RIM) ** 2 * bytes_a_pixel(extractor, itemsize)
         raise ValueError(f"{memory / 1e6:.0f} MB are too little memory for this network: it needs {least / 1e6:.0f} MB")
     return side // GRID * GRID
 
 
-def bytes_a_pixel(extractor):
+def bytes_a_pixel(extractor, itemsize=4):
     """About how much memory the feature maps of a picture and their gradients take, for each of its pixels.
 
     Every step's output is kept for the gradient, and while it is computed there are about as many numbers again.
@@ -86,7 +86,7 @@ def bytes_a_pixel(extractor):
         for _, step in extractor.steps:
             x = step(x)
             numbers += x.data.size
-    return 2 * 4 * numbers / PROBE ** 2
+    return 2 * itemsize * numbers / PROBE ** 2
 
 
 class Tiling:
