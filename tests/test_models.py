@@ -505,8 +505,8 @@ def test_the_shipped_networks_know_photographs_and_one_withstands_attacks():
     """The first pictures of the test set; all of them are measured in the networks' cards."""
     test = mc.data.load_cifar10(data_folder("cifar10"), "test").subset(500)
     robust, standard = (mc.models.load(name) for name in ("robust", "standard"))
-    assert mc.accuracy(standard, test) > .9 and mc.accuracy(robust, test) > .72
+    assert mc.accuracy(standard, test) > .9 and mc.accuracy(robust, test) > .82
 
     def under_attack(model):
         return mc.accuracy(model, test, lambda model, x, labels: mc.l2_attack(model, x, labels, .5, .1, 10))
-    assert under_attack(robust) > .5 and under_attack(standard) < .2
+    assert under_attack(robust) > .6 and under_attack(standard) < .2

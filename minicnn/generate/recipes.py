@@ -49,7 +49,7 @@ VGG = {"quality": _QUALITY, "gatys": _GATYS, "fast": _FAST}
 
 # For the small networks with batch norm that ship: how large a feature is they learned themselves, so each layer's distance
 # is taken relative to the style.
-SMALL = {"quality": dict(loss="relative", content_weight=.15, smoothness=5., start="matched", first_steps=60, steps=30),
+SMALL = {"quality": dict(loss="relative", content_weight=.15, smoothness=1., start="matched", first_steps=60, steps=22),
          "gatys": dict(loss="gram", content_weight=.1, style_weight=1000., optimizer="lbfgs", growth=math.inf,
                        first_steps=100, average=0.),
-         "fast": dict(loss="relative", content_weight=.15, smoothness=5., start="matched", first_steps=30, steps=15)}
+         "fast": dict(loss="relative", content_weight=.15, smoothness=1., start="matched", first_steps=30, steps=11)}
