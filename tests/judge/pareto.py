@@ -1,4 +1,6 @@
-"""Is a style transfer better than mixing two pictures?   python tests/judge/pareto.py PICTURES WEIGHTS OUT [--pairs N]
+"""Is a style transfer better than mixing two pictures?
+
+    python tests/judge/pareto.py PICTURES WEIGHTS OUT [--pairs N] [--through NETWORK ...]
 
 PICTURES holds the folders content/ and style/; WEIGHTS the files of two real networks, VGG-16's features and SqueezeNet 1.1.
 OUT is where every picture goes, as PNG, and the table of what was measured; pictures that are there already are not made
@@ -210,11 +212,11 @@ def table(judge_name, results, mine):
     return lines
 
 
-def main(pictures, weights, out, pairs=None):
-    """Make, judge and write down.   pairs: None, or how many of the 16"""
-    made = {f"{name} {preset}": (JUDGES[name], method) for name in JUDGES
+def main(pictures, weights, out, pairs=None, through=tuple(JUDGES)):
+    """Make, judge and write down.   pairs: None, or how many of the 16; through: which networks"""
+    made = {f"{name} {preset}": (JUDGES[name], method) for name in through
             for preset, method in methods_of(name, network(name, weights)).items()}
-    judges = {name: Judge(network(name, weights), layers) for name, layers in SEEN.items()}
+    judges = {name: Judge(network(name, weights), SEEN[name]) for name in dict.fromkeys(JUDGES[name] for name in through)}
     results = {name: [] for name in judges}
     for content_name, style_name in list(itertools.product(CONTENTS, STYLES))[:pairs]:
         folder = Path(out) / f"{Path(content_name).stem}-{Path(style_name).stem}"
@@ -235,4 +237,5 @@ if __name__ == "__main__":
     for name in ("pictures", "weights", "out"):
         parser.add_argument(name)
     parser.add_argument("--pairs", type=int, help="only the first N pairs")
+    parser.add_argument("--through", nargs="+", choices=tuple(JUDGES), default=tuple(JUDGES), help="only these networks")
     main(**vars(parser.parse_args()))
