@@ -134,6 +134,22 @@ def test_a_start_that_is_not_there_is_wrong_usage(run):
     assert code == 2 and "'nois' is none of content, noise, matched, and there is no such picture" in err
 
 
+def test_picture_and_animation_are_two_files(run):
+    code, _, err = run("style photo.png one.png -o out.png --animate ./out.png")
+    assert code == 2 and "--output and --animate name the same file" in err and not Path("out.png").exists()
+
+
+def test_the_network_that_is_looked_through_is_not_replaced_by_the_one_that_learns(run, net):
+    before = Path(net).read_bytes()
+    code, _, err = run(f"style-train one.png . -o {net}")
+    assert code == 1 and "would be lost" in err and Path(net).read_bytes() == before
+
+
+def test_styles_without_any_weight_are_refused(run):
+    code, _, err = run(f"style photo.png one.png two.png --weights 0,0 -o out.png {FEW}")
+    assert code == 1 and "at least one style must have a weight above 0" in err
+
+
 def test_a_style_of_no_size_is_wrong_usage(run):
     code, _, err = run("style photo.png one.png -o out.png --style-scale 0")
     assert code == 2 and "not a number above 0" in err

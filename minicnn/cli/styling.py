@@ -159,6 +159,8 @@ def _checked_places(args):
     require_writable(args.output, images.PICTURE_FORMATS, pictures)
     if args.animate:
         require_writable(args.animate, images.ANIMATION_FORMATS, pictures)
+        if Path(args.animate).absolute() == Path(args.output).absolute():
+            args.usage_error("--output and --animate name the same file")
     for name in ("weights", "masks"):
         values = getattr(args, name)
         if values and len(values) != len(args.styles):
@@ -328,7 +330,7 @@ _LESSONS = {"steps": "steps of Adam", "batch": "pictures in each", "side": "of t
 
 def run_style_train(args):
     started, checkpoint = time.perf_counter(), _checkpoint(args)
-    require_writable(args.output, [".safetensors"])
+    require_writable(args.output, [".safetensors"], [models.find(args.model)])
     training, weights_path = _training(args)
     if args.resume:
         training.resume(checkpoint)

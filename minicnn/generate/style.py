@@ -115,6 +115,8 @@ class Transfer:
         self.content, self.styles, self.recipe, self.seed, self.start = content, list(styles), recipe, seed, start
         if not self.styles:
             raise ValueError("a transfer needs at least one style")
+        if not sum(style.weight for style in self.styles) > 0:
+            raise ValueError("at least one style must have a weight above 0")
         extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
         self.tiling = Tiling(extractor, recipe.margin, tile_within(memory, extractor, np.dtype(recipe.dtype).itemsize))
         self.sides, self.style_scale = recipe.sides(size or max(content.shape[:2])), style_scale
