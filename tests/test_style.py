@@ -361,5 +361,8 @@ def test_a_checkpoint_of_another_transfer_is_refused(model, tmp_path):
                   Transfer(picture(1), [Style(picture(2, 20, 20), 2.)], model, recipe(), 24), transfer(model, lr=.5)):
         with pytest.raises(ValueError, match="no checkpoint of this transfer"):
             other.resume(tmp_path / "run.ckpt")
+    another = mc.models.build("small", NAMES, rng=4, widths=((6,), (8,)))
+    with pytest.raises(ValueError, match="no checkpoint of this transfer"):
+        transfer(another).resume(tmp_path / "run.ckpt")
     with pytest.raises(FileNotFoundError):
         run.resume(tmp_path / "none.ckpt")

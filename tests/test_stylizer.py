@@ -115,6 +115,8 @@ def test_a_resumed_training_ends_in_the_same_weights(model, photographs, tmp_pat
     assert later.losses == whole.losses
     for name, array in whole.network.state_dict().items():
         assert later.network.state_dict()[name].tobytes() == array.tobytes()
+    with pytest.raises(ValueError, match="no checkpoint of this training"):
+        StylizerTraining(1 - style(), photographs, model, RECIPE, SMALL).resume(tmp_path / "run.ckpt")
     other = StylizerTraining(style(), photographs, model, RECIPE, Lessons(steps=7, batch=2, side=32, width=4, blocks=1))
     with pytest.raises(ValueError, match="no checkpoint of this training"):
         other.resume(tmp_path / "run.ckpt")

@@ -84,6 +84,7 @@ class StylizerTraining:
         if recipe.loss not in LOSSES:
             raise ValueError(f"a stylizer learns with one of the losses {', '.join(LOSSES)}, not {recipe.loss!r}")
         self.recipe, self.lessons, self.step_number, self.losses = recipe, lessons, 0, []
+        self.style, self.model = style, model
         extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
         self.tiling = Tiling(extractor, recipe.margin)
         self.crops = Crops(photographs, lessons.side, lessons.seed)
@@ -164,4 +165,7 @@ class StylizerTraining:
         self.step_number, self.losses = place["step"], place["losses"]
 
     def _described(self):
-        return {"recipe": repr(self.recipe), "photographs": len(self.crops.pictures), **asdict(self.lessons)}
+        photographs = {str(i): picture for i, picture in enumerate(self.crops.pictures)}
+        return {"recipe": repr(self.recipe), "style": weights.hash_of({"style": self.style}),
+                "photographs": weights.hash_of(photographs), "network": weights.hash_of(self.model.features),
+                **asdict(self.lessons)}

@@ -113,6 +113,7 @@ class Transfer:
 
     def __init__(self, content, styles, model, recipe, size=None, style_scale=1., seed=0, memory=None, start=None):
         self.content, self.styles, self.recipe, self.seed, self.start = content, list(styles), recipe, seed, start
+        self.model = model
         if not self.styles:
             raise ValueError("a transfer needs at least one style")
         if not sum(style.weight for style in self.styles) > 0:
@@ -158,7 +159,8 @@ class Transfer:
                   for style in self.styles]
         start = None if self.start is None else _hash(self.start)
         return {"content": _hash(self.content), "styles": styles, "recipe": repr(self.recipe), "sides": self.sides,
-                "style_scale": self.style_scale, "seed": self.seed, "start": start}
+                "style_scale": self.style_scale, "seed": self.seed, "start": start,
+                "network": weights.hash_of(self.model.features)}
 
     # ---- The way through the sizes
 
