@@ -49,7 +49,8 @@ def add_style(commands):
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
     parser.add_argument("--animate", metavar="FILE", help="also how it came about: a .gif, .webp or .png")
     parser.add_argument("--memory", type=positive, metavar="MB",
-                        help="look at the picture in tiles, so that they need about so much memory")
+                        help="look at the picture in tiles, so that their feature maps need about so much memory; the "
+                             "picture's own arrays come on top")
     add_model(parser)
     _add_styles(parser)
     _add_recipe(parser)

@@ -7,7 +7,8 @@ gradient of a large picture can be had tile by tile, in two rounds:
 2. With a graph, a tile at a time: as the moments are sums, a tile's gradient needs of the others only those gains, which
    are numbers now.
 
-It is the gradient of the whole picture, not of many small ones; so no seam can appear.
+It is the gradient of the whole picture, not of many small ones, so that no seam appears: exactly so where a layer sees no
+further than the rim around a tile, and nearly where it does, as the deepest ones of VGG by some pixels.
 """
 from dataclasses import dataclass
 

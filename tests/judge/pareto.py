@@ -32,9 +32,10 @@ from minicnn.foreign.adapt import adapt
 from minicnn.generate.colour import histogram_matched
 from minicnn.generate.extractor import Extractor
 from minicnn.generate.recipes import recipe_for
-from minicnn.generate.style import Style, Transfer
+from minicnn.generate.style import Style, Transfer, of_side
 from minicnn.generate.textures import LOSSES, moments
 from minicnn.images import read_image, resize, write_image
+from minicnn.layers import avg_pool2d
 from minicnn.tensor import no_grad, tensor
 
 CONTENTS = ("tubingen.jpg", "golden_gate.jpg", "chelsea.png", "coffee.png")
@@ -129,10 +130,8 @@ class Judge:
 def fine(picture):
     """Brightness without what is coarser than BLUR pixels: (H, W)"""
     grey = picture @ np.array([.299, .587, .114], np.float32)
-    padded = np.pad(grey, BLUR // 2, mode="reflect").cumsum(axis=0).cumsum(axis=1)
-    sums = np.pad(padded, ((1, 0), (1, 0)))
-    mean = (sums[BLUR:, BLUR:] - sums[:-BLUR, BLUR:] - sums[BLUR:, :-BLUR] + sums[:-BLUR, :-BLUR]) / BLUR ** 2
-    return grey - mean
+    padded = np.pad(grey, BLUR // 2, mode="reflect")[None, ..., None]             # (1, H + 16, W + 16, 1)
+    return grey - avg_pool2d(padded, BLUR, stride=1).data[0, ..., 0]
 
 
 def ghost(picture, content, painting):
@@ -161,9 +160,8 @@ def dominates(one, other):
 
 def pair(pictures, content_name, style_name):
     """(content, given half, unseen half)"""
-    content = np.clip(resize(read_image(Path(pictures) / "content" / content_name), SIDE, "lanczos"), 0, 1)
-    return content, *(np.clip(resize(half, SIDE, "lanczos"), 0, 1)
-                      for half in halves(read_image(Path(pictures) / "style" / style_name)))
+    content, painting = (read_image(Path(pictures) / path) for path in (f"content/{content_name}", f"style/{style_name}"))
+    return tuple(of_side(picture, SIDE) for picture in (content, *halves(painting)))
 
 
 def make(folder, content, given, some):
