@@ -1,0 +1,133 @@
+"""CUDA kernels: text beside its layer, compiled when first used, launched with arguments that were checked.
+
+A layer that has kernels of its own says so in one line, and calls them by name:
+
+    kernels = Kernels(__file__, "pool.cu")
+    ...
+    if runs_kernels(x):
+        kernels.launch("max_pool", y.size, x, y, first, H, W, ...)
+
+The kernels are written for float32 arrays of fewer than 2^31 numbers, in C order, and know nothing else: all else is
+checked here, once, on the host.  What CuPy does well by itself (matrix products, chains of elementwise arithmetic) has no
+kernel: there the same line serves both libraries, `xp = array_library(x)`.
+"""
+import functools
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .backend import is_gpu_array
+
+THREADS = 256                                    # of a block, where each thread works on numbers of its own
+MOST_BLOCKS = 1 << 16                            # beyond that each thread takes several: a grid-stride loop
+LARGEST = 2 ** 31 - 1                            # index in a kernel: 32 bits, half as many instructions as 64
+OPTIONS = ("-std=c++17",)
+DTYPES = {"float": np.float32, "int": np.int32, "unsigned": np.uint32, "unsigned char": np.uint8, "bool": np.bool_,
+          "unsigned long long": np.uint64}       # of the parameters of a kernel
+
+_KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)')
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def runs_kernels(*arrays):
+    """Whether the arrays (None has no say) are float32 arrays on the GPU, which is what kernels are written for.
+
+    float64 on the GPU goes the general way, through CuPy: it is for checking gradients, and need not be quick.
+    """
+    given = [array for array in arrays if array is not None]
+    return all(is_gpu_array(array) and array.dtype == np.float32 for array in given)
+
+
+def in_c_order(array):
+    """The array itself, or a copy whose numbers lie in C order (None stays None)."""
+    return array if array is None or array.flags.c_contiguous else sys.modules["cupy"].ascontiguousarray(array)
+
+
+class Kernels:
+    """The kernels of one .cu file.   Kernels(__file__, "pool.cu") is the file beside the caller's.
+
+    A kernel is `extern "C" __global__ void name(...)`.  Its parameters are pointers to, or values of, the types in DTYPES.
+    """
+
+    def __init__(self, room, name):
+        self.path = Path(room).with_name(name)
+
+    @functools.cached_property
+    def text(self):
+        """The CUDA C++ text."""
+        return self.path.read_text(encoding="utf-8")
+
+    @functools.cached_property
+    def signatures(self):
+        """{kernel: [(type, is a pointer, name), ...]}, read from the text."""
+        return {name: [_parameter(p) for p in parameters.split(",")]
+                for name, parameters in _KERNEL.findall(_COMMENT.sub(" ", self.text))}
+
+    @functools.cached_property
+    def module(self):
+        """CuPy's module: compiled by NVIDIA's compiler now, or taken from CuPy's cache on disk."""
+        return sys.modules["cupy"].RawModule(code=self.text, options=OPTIONS)
+
+    def launch(self, name, work, *arguments):
+        """Start kernel `name` on the GPU.
+
+        work       the number of threads wanted, or (blocks, threads of a block), each a number or a tuple up to three
+        arguments  one for each parameter: an array of the right dtype, in C order, or None for a pointer; else a number
+
+        No work is no launch.  Raises TypeError for a wrong argument, OverflowError for more than 2^31 - 1 numbers,
+        RuntimeError, with the kernel and its arguments, when it cannot be compiled or started.
+        """
+        blocks, threads = _grid(work)
+        if 0 in blocks:
+            return
+        parameters = self.signatures[name]
+        if len(arguments) != len(parameters):
+            raise TypeError(f"{self._called(name)} takes {len(parameters)} arguments, not {len(arguments)}")
+        values = tuple(self._value(name, *both) for both in zip(parameters, arguments))
+        try:
+            self.module.get_function(name)(blocks, threads, values)
+        except Exception as error:
+            raise RuntimeError(f"{self._called(name)} on {blocks} blocks of {threads} threads, arguments "
+                               f"({', '.join(map(_shown, arguments))}): {error}") from error
+
+    def _value(self, name, parameter, argument):
+        """The argument as its parameter wants it: CuPy would pass a Python float on as eight bytes of a double."""
+        kind, pointer, called = parameter
+        dtype = np.dtype(DTYPES[kind])
+        if not pointer:
+            return self._number(name, dtype, called, argument)
+        if argument is None:
+            return np.uintp(0)
+        if not is_gpu_array(argument) or argument.dtype != dtype or not argument.flags.c_contiguous:
+            raise TypeError(f"{self._called(name)}: {called} must be a {dtype} array on the GPU in C order, not "
+                            f"{_shown(argument)}")
+        if argument.size > LARGEST:
+            raise OverflowError(f"{self._called(name)}: {called} {argument.shape} has more than 2^31 - 1 numbers: take a "
+                                "smaller batch")
+        return argument
+
+    def _number(self, name, dtype, called, argument):
+        if dtype.kind in "iu" and not np.iinfo(dtype).min <= argument <= np.iinfo(dtype).max:
+            raise OverflowError(f"{self._called(name)}: {called} = {argument} does not fit into {dtype}")
+        return dtype.type(argument)
+
+    def _called(self, name):
+        return f"kernel {name} ({self.path.name})"
+
+
+def _parameter(text):
+    """'const float* __restrict__ x'  ->  ('float', True, 'x')"""
+    *kind, name = text.replace("*", " * ").replace("const ", " ").replace("__restrict__", " ").split()
+    return " ".join(word for word in kind if word != "*"), "*" in kind, name
+
+
+def _grid(work):
+    if isinstance(work, tuple):
+        return tuple(side if isinstance(side, tuple) else (side,) for side in work)
+    return (min(-(-work // THREADS), MOST_BLOCKS),), (THREADS,)
+
+
+def _shown(argument):
+    return f"{argument.dtype}{tuple(argument.shape)}" if hasattr(argument, "shape") else repr(argument)

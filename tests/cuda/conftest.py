@@ -1,0 +1,16 @@
+"""`cp`: the CuPy that a test of kernels runs on.  Here a stand-in on NumPy, its kernels on the CPU with every access checked."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+
+@pytest.fixture(scope="module")
+def cp():
+    import standin
+    standin.MODE = "check"
+    yield standin.install()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cupy"]:
+        del sys.modules[name]
