@@ -23,6 +23,7 @@ from .backend import is_gpu_array
 THREADS = 256                                    # of a block, where each thread works on numbers of its own
 MOST_BLOCKS = 1 << 16                            # beyond that each thread takes several: a grid-stride loop
 LARGEST = 2 ** 31 - 1                            # index in a kernel: 32 bits, half as many instructions as 64
+VECTOR = 16                                      # bytes of a float4, which lies at a multiple of them
 OPTIONS = ("-std=c++17",)
 DTYPES = {"float": np.float32, "int": np.int32, "unsigned": np.uint32, "unsigned char": np.uint8, "bool": np.bool_,
           "unsigned long long": np.uint64}       # of the parameters of a kernel
@@ -41,8 +42,10 @@ def runs_kernels(*arrays):
 
 
 def in_c_order(array):
-    """The array itself, or a copy whose numbers lie in C order (None stays None)."""
-    return array if array is None or array.flags.c_contiguous else sys.modules["cupy"].ascontiguousarray(array)
+    """The array itself, or a copy whose numbers lie in C order from an address that float4 may read (None stays None)."""
+    if array is None or array.flags.c_contiguous and array.data.ptr % VECTOR == 0:
+        return array
+    return sys.modules["cupy"].array(array, order="C")
 
 
 class Kernels:
@@ -74,7 +77,8 @@ class Kernels:
         """Start kernel `name` on the GPU.
 
         work       the number of threads wanted, or (blocks, threads of a block), each a number or a tuple up to three
-        arguments  one for each parameter: an array of the right dtype, in C order, or None for a pointer; else a number
+        arguments  one for each parameter: an array of the right dtype, in C order, or None, for a pointer; a tuple of whole
+                   numbers for a struct of ints; else a number
 
         No work is no launch.  Raises TypeError for a wrong argument, OverflowError for more than 2^31 - 1 numbers,
         RuntimeError, with the kernel and its arguments, when it cannot be compiled or started.
@@ -95,6 +99,8 @@ class Kernels:
     def _value(self, name, parameter, argument):
         """The argument as its parameter wants it: CuPy would pass a Python float on as eight bytes of a double."""
         kind, pointer, called = parameter
+        if kind not in DTYPES:
+            return _struct(argument)
         dtype = np.dtype(DTYPES[kind])
         if not pointer:
             return self._number(name, dtype, called, argument)
@@ -121,6 +127,11 @@ def _parameter(text):
     """'const float* __restrict__ x'  ->  ('float', True, 'x')"""
     *kind, name = text.replace("*", " * ").replace("const ", " ").replace("__restrict__", " ").split()
     return " ".join(word for word in kind if word != "*"), "*" in kind, name
+
+
+def _struct(numbers):
+    """A struct of ints: CuPy passes the bytes of an array with one element."""
+    return np.array(numbers, np.int32).view(np.dtype((np.void, 4 * len(numbers))))
 
 
 def _grid(work):

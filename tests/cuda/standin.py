@@ -200,7 +200,9 @@ class _Func:
             elif isinstance(a, np.generic): v, k = np.ctypeslib.as_ctypes_type(a.dtype)(a.item()), 'f' if a.dtype.kind == 'f' else 'i'
             elif isinstance(a, int): v, k = ctypes.c_longlong(a), 'p' if kind == 'p' else 'i'   # CuPy hands an int over as 64 bits
             elif isinstance(a, float): v, k = ctypes.c_double(a), 'f'                           # ... and a float as a double
+            elif isinstance(a, np.ndarray) and a.size == 1: v, k = (ctypes.c_char * a.nbytes).from_buffer_copy(a.tobytes()), kind
             else: raise TypeError(f'Unsupported type {type(a)}')
+            if kind == 'p' and k == 'i' and ctypes.sizeof(v) == 8 and not a: k = 'p'       # a null pointer
             if k != kind or ctypes.sizeof(v) < size or (k == 'f' and ctypes.sizeof(v) != size):
                 raise TypeError(f'{self.name}: argument {i} is {a!r} ({ctypes.sizeof(v)} bytes, {k}), the parameter has {size} bytes of kind {kind}')
             p.append(v)

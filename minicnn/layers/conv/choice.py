@@ -5,6 +5,7 @@
     depthwise    a filter for each channel                there are no matrices in it
     winograd     3x3, stride 1, from 16 channels on       a quarter of the multiplications
     im2col       everything else                          a matrix product of patches
+    implicit     everything in float32 on the GPU         the same, and the patches are never stored
     naive        (never by itself)                        the definition: to compare with, and to read
 
 Winograd's rounds more than the others do: about 1e-5 of the largest value in float32, instead of 1e-6.  Within
@@ -14,10 +15,11 @@ import contextlib
 import contextvars
 
 from ...backend import is_gpu_array
-from . import depthwise, im2col, naive, pointwise, winograd
+from ...cuda import runs_kernels
+from . import depthwise, im2col, implicit, naive, pointwise, winograd
 
 ALGORITHMS = {"naive": naive, "im2col": im2col, "pointwise": pointwise, "depthwise": depthwise,
-              "winograd": winograd}
+              "winograd": winograd, "implicit": implicit}
 TABLE = (pointwise, depthwise, winograd, im2col)
 
 _exact = contextvars.ContextVar("exact", default=False)
@@ -48,5 +50,5 @@ def choose(operation, algorithm, x, weight_shape, geometry):
 
 def _candidates(x):
     if is_gpu_array(x):
-        return (im2col,)
+        return (implicit,) if runs_kernels(x) else (im2col,)
     return [room for room in TABLE if not (_exact.get() and room is winograd)]
