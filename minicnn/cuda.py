@@ -7,9 +7,9 @@ A layer that has kernels of its own says so in one line, and calls them by name:
     if runs_kernels(x):
         kernels.launch("max_pool", y.size, x, y, first, H, W, ...)
 
-The kernels are written for float32 arrays of fewer than 2^31 numbers, in C order, and know nothing else: all else is
-checked here, once, on the host.  What CuPy does well by itself (matrix products, chains of elementwise arithmetic) has no
-kernel: there the same line serves both libraries, `xp = array_library(x)`.
+The kernels are written for float32 arrays in C order, of fewer numbers than 31 bits can count, and know nothing else: all
+else is checked here, once, on the host.  What CuPy does well by itself (matrix products, chains of elementwise arithmetic)
+has no kernel: there the same line serves both libraries, `xp = array_library(x)`.
 """
 import functools
 import re
@@ -22,7 +22,7 @@ from .backend import is_gpu_array
 
 THREADS = 256                                    # of a block, where each thread works on numbers of its own
 MOST_BLOCKS = 1 << 16                            # beyond that each thread takes several: a grid-stride loop
-LARGEST = 2 ** 31 - 1                            # index in a kernel: 32 bits, half as many instructions as 64
+LARGEST = 2 ** 31 - 1 - MOST_BLOCKS * THREADS    # numbers of an array: an index has 32 bits, also one step behind the end
 VECTOR = 16                                      # bytes of a float4, which lies at a multiple of them
 OPTIONS = ("-std=c++17",)
 DTYPES = {"float": np.float32, "int": np.int32, "unsigned": np.uint32, "unsigned char": np.uint8, "bool": np.bool_,
@@ -80,7 +80,7 @@ class Kernels:
         arguments  one for each parameter: an array of the right dtype, in C order, or None, for a pointer; a tuple of whole
                    numbers for a struct of ints; else a number
 
-        No work is no launch.  Raises TypeError for a wrong argument, OverflowError for more than 2^31 - 1 numbers,
+        No work is no launch.  Raises TypeError for a wrong argument, OverflowError for more than LARGEST numbers,
         RuntimeError, with the kernel and its arguments, when it cannot be compiled or started.
         """
         blocks, threads = _grid(work)
@@ -110,7 +110,7 @@ class Kernels:
             raise TypeError(f"{self._called(name)}: {called} must be a {dtype} array on the GPU in C order, not "
                             f"{_shown(argument)}")
         if argument.size > LARGEST:
-            raise OverflowError(f"{self._called(name)}: {called} {argument.shape} has more than 2^31 - 1 numbers: take a "
+            raise OverflowError(f"{self._called(name)}: {called} {argument.shape} has more than {LARGEST} numbers: take a "
                                 "smaller batch")
         return argument
 

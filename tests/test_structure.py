@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A room (a file, or a folder with all that is in it) imports only from rooms on lines above its own.
 LAYERS = [
     ["backend", "collective", "files", "hold", "parallel", "userfile"],
-    ["download", "tensor"],
+    ["cuda", "download", "tensor"],
     ["arithmetic", "gradcheck"],
     ["layers"],
     ["attack", "images", "optim", "weights"],

@@ -12,6 +12,8 @@ CASES = [  # x, weight, options
     ((1, 12, 13, 24), (3, 3, 24, 10), dict(stride=(2, 3), padding=1)),
     ((1, 9, 9, 24), (3, 3, 8, 36), dict(groups=3, dilation=2, padding=2)),
     ((1, 6, 7, 4), (3, 2, 2, 6), dict(groups=2, stride=3, dilation=(1, 2))),
+    ((2, 7, 9, 5), (3, 3, 1, 5), dict(groups=5, padding=1, activation="relu")),
+    ((3, 17, 13, 35), (3, 2, 1, 35), dict(groups=35, stride=(2, 3), padding=2, dilation=(2, 1))),
     ((3, 5, 5, 17), (1, 1, 17, 9), {}),
     ((1, 5, 6, 36), (1, 1, 36, 40), dict(stride=2)),
 ]

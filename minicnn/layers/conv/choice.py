@@ -14,13 +14,15 @@ Winograd's rounds more than the others do: about 1e-5 of the largest value in fl
 import contextlib
 import contextvars
 
-from ...backend import is_gpu_array
+from ...backend import device_of, is_gpu_array
 from ...cuda import runs_kernels
 from . import depthwise, im2col, implicit, naive, pointwise, winograd
 
 ALGORITHMS = {"naive": naive, "im2col": im2col, "pointwise": pointwise, "depthwise": depthwise,
               "winograd": winograd, "implicit": implicit}
-TABLE = (pointwise, depthwise, winograd, im2col)
+TABLE = (pointwise, depthwise, winograd, im2col)                 # on the CPU
+BY_KERNEL = (pointwise, depthwise, implicit, im2col)             # float32 on the GPU
+ANYWHERE = (pointwise, im2col)                                   # they say all that they do in the array library's words
 
 _exact = contextvars.ContextVar("exact", default=False)
 
@@ -42,13 +44,21 @@ def choose(operation, algorithm, x, weight_shape, geometry):
                     if room.suits(weight_shape, geometry) and room.pays(x.shape, weight_shape))
     if algorithm not in ALGORITHMS:
         raise ValueError(f"{operation}: algorithm must be 'auto' or one of {list(ALGORITHMS)}, not {algorithm!r}")
-    if not ALGORITHMS[algorithm].suits(weight_shape, geometry):
+    room = ALGORITHMS[algorithm]
+    if room not in (naive, *_on_device(x)):
+        raise ValueError(f"{operation}: {algorithm} cannot do {x.dtype} arrays on this device, {device_of(x)}: use "
+                         "algorithm='auto'")
+    if not room.suits(weight_shape, geometry):
         raise ValueError(f"{operation}: {algorithm} cannot do weight {weight_shape} with {geometry} (it is for "
-                         f"{ALGORITHMS[algorithm].FOR}): use algorithm='auto'")
-    return ALGORITHMS[algorithm]
+                         f"{room.FOR}): use algorithm='auto'")
+    return room
 
 
 def _candidates(x):
+    return [room for room in _on_device(x) if not (_exact.get() and room is winograd)]
+
+
+def _on_device(x):
     if is_gpu_array(x):
-        return (implicit,) if runs_kernels(x) else (im2col,)
-    return [room for room in TABLE if not (_exact.get() and room is winograd)]
+        return BY_KERNEL if runs_kernels(x) else ANYWHERE
+    return TABLE

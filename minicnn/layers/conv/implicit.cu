@@ -82,7 +82,7 @@ __device__ void multiply(const float (&a)[SLICE][TALL], const float (&b)[SLICE][
     for (int row = 0; row < SLICE; ++row) {
         const int tall = SWIZZLED ? swizzled(row, place.tall) : place.tall;
         const float4 a0 = *reinterpret_cast<const float4*>(&a[row][tall]);
-        const float4 a1 = *reinterpret_cast<const float4*>(&a[row][tall ^ 32]);
+        const float4 a1 = *reinterpret_cast<const float4*>(&a[row][tall + 32]);
         const float4 b0 = *reinterpret_cast<const float4*>(&b[row][place.wide]);
         const float4 b1 = *reinterpret_cast<const float4*>(&b[row][place.wide + 16]);
         const float av[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
@@ -259,11 +259,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) convolve_wide(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, float* __restrict__ y, Sizes sizes) {
     convolve<128, 128, false, true>(x, w, bias, y, sizes);
 }
-extern "C" __global__ void __launch_bounds__(64, 6) convolve_medium(
+extern "C" __global__ void __launch_bounds__(64, 4) convolve_medium(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, float* __restrict__ y, Sizes sizes) {
     convolve<64, 64, false, true>(x, w, bias, y, sizes);
 }
-extern "C" __global__ void __launch_bounds__(64, 6) convolve_medium_flat(
+extern "C" __global__ void __launch_bounds__(64, 4) convolve_medium_flat(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, float* __restrict__ y, Sizes sizes) {
     convolve<64, 64, true, true>(x, w, bias, y, sizes);
 }
@@ -402,11 +402,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) weigh_wide(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ partial, Sizes sizes, int groups, int share) {
     weigh<128, 128, false, true>(x, dy, partial, sizes, groups, share);
 }
-extern "C" __global__ void __launch_bounds__(64, 6) weigh_medium(
+extern "C" __global__ void __launch_bounds__(64, 4) weigh_medium(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ partial, Sizes sizes, int groups, int share) {
     weigh<64, 64, false, true>(x, dy, partial, sizes, groups, share);
 }
-extern "C" __global__ void __launch_bounds__(64, 6) weigh_medium_flat(
+extern "C" __global__ void __launch_bounds__(64, 4) weigh_medium_flat(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ partial, Sizes sizes, int groups, int share) {
     weigh<64, 64, true, true>(x, dy, partial, sizes, groups, share);
 }

@@ -61,7 +61,7 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
     dy = dy if y is None else through_relu(dy, y)
     xp, (kh, kw, Cg, K), groups = array_library(dy), weight.shape, geometry.groups
     dx = xp.empty(x_shape, dy.dtype)
-    exchanged = weight.reshape(kh, kw, Cg, groups, K // groups).transpose(0, 1, 4, 3, 2)      # (kh, kw, K/groups, groups, Cg)
+    exchanged = weight.reshape(kh, kw, Cg, groups, K // groups).transpose(0, 1, 4, 3, 2)  # (kh, kw, K/groups, groups, Cg)
     exchanged = exchanged.reshape(kh, kw, K // groups, groups * Cg)
     for rows, some in gradient_axes(0, dy.shape, x_shape, kh, geometry):
         for columns, others in gradient_axes(1, dy.shape, x_shape, kw, geometry):
@@ -78,8 +78,8 @@ def weight_gradient(x, dy, weight_shape, geometry):
     blocks = -(-numbers // tall), -(-filters // wide)
     shares, share = _shares(pixels, blocks[0] * blocks[1] * groups)
     partial = xp.empty((shares, kh, kw, Cg, K), x.dtype)
-    kernels.launch(f"weigh_{name}", ((*blocks, groups * shares), (tall * wide // 64,)), in_c_order(x), in_c_order(dy), partial,
-                   (*rows, *columns, pixels, Cg, filters, 0), groups, share)
+    kernels.launch(f"weigh_{name}", ((*blocks, groups * shares), (tall * wide // 64,)), in_c_order(x), in_c_order(dy),
+                   partial, (*rows, *columns, pixels, Cg, filters, 0), groups, share)
     return partial[0] if shares == 1 else partial.sum(axis=0)
 
 
