@@ -10,6 +10,9 @@ import sys
 import numpy as np
 
 
+DEVICES = "auto", "cpu", "cuda"
+
+
 def is_gpu_array(array):
     """Whether `array` is a CuPy array (asked of its type, so that CuPy need not be imported to say no)."""
     return type(array).__module__.partition(".")[0] == "cupy"
@@ -50,6 +53,21 @@ def to_device(array, device):
     if device == device_of(array):
         return array
     return array.get() if device == "cpu" else _cupy().asarray(array)
+
+
+def chosen_device(wish):
+    """'cpu' or 'cuda' for 'auto' (the GPU if there is a usable one), 'cpu' or 'cuda'.
+
+    Raises ValueError for another wish, and, with the reason, for 'cuda' where there is no usable GPU.
+    """
+    if wish not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {wish!r}")
+    if wish == "cpu":
+        return wish
+    status = gpu_status()
+    if wish == "cuda" and status != "available":
+        raise ValueError(f"no usable GPU: {status}; without --device the CPU does it")
+    return "cuda" if status == "available" else "cpu"
 
 
 def to_numpy(array):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import models
+from ..backend import DEVICES, chosen_device
 from ..classification import in_size
 from ..data import NAMES, load
 from ..layers import softmax
@@ -31,6 +32,12 @@ def add_model(parser):
     """--model"""
     parser.add_argument("--model", default="robust", metavar="NAME|FILE",
                         help="a network that ships with minicnn, or a file that `minicnn train` wrote (robust)")
+
+
+def add_device(parser):
+    """--device"""
+    parser.add_argument("--device", choices=DEVICES, default="auto",
+                        help="where it is computed: the GPU if CuPy finds one, else the CPU (auto); see `minicnn doctor`")
 
 
 def add_network(parser, text, default=None):
@@ -133,13 +140,14 @@ def require_checkpoint(checkpoint):
         raise ValueError(f"there is no checkpoint {checkpoint} to resume: check -o, or start without --resume")
 
 
-def load_model(name_or_path, network=None):
+def load_model(name_or_path, network=None, device="cpu"):
     """(network, path of its weights).  Only a Classifier has class names, and every command here speaks of classes.
 
     network   "file.py:function" where one of one's own was saved: see models.load
+    device    where it shall be: "auto", "cpu" or "cuda"
     """
     path = models.find(name_or_path)
-    return models.load(path, network), path
+    return models.load(path, network).to(chosen_device(device)), path
 
 
 # ---- What a network thinks of pictures -----------------------------------------------------------------------------
