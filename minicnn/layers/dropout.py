@@ -8,11 +8,14 @@ import operator
 
 import numpy as np
 
-from ..backend import array_library
+from ..backend import array_library, is_gpu_array
+from ..cuda import Kernels, in_c_order, runs_kernels
 from ..parallel import in_parallel, slices
 from ..tensor import differentiable
 from . import init
 from .module import Module
+
+kernels = Kernels(__file__, "dropout.cu")
 
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57             # from Salmon et al. 2011, table 2
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85               # the golden ratio and sqrt(3) - 1, times 2^32
@@ -38,6 +41,8 @@ def dropout(x, p, rng, channels=False, training=True):
         raise ValueError(f"dropout: p is the probability to drop, between 0 and 1, not {p}")
     if not training or p == 0:
         return x, (lambda dy: dy,)
+    if runs_kernels(x) and p < 1 and not channels and not isinstance(rng, np.random.Generator):
+        return _by_kernel(x, float(p), _stream(rng))
     shape = (len(x),) + (1,) * (x.ndim - 2) + x.shape[-1:] if channels else x.shape
     kept = array_library(x).broadcast_to(_kept(shape, float(p), rng, x), x.shape)
     return _scaled(x, kept, float(p)), (lambda dy: _scaled(dy, kept, float(p)),)
@@ -49,7 +54,24 @@ def _kept(shape, p, rng, x):
     if p == 1:
         return xp.zeros(shape, bool)
     words = _words(rng, int(np.prod(shape)), xp)
-    return (words >= min(round(p * 2 ** 32), WORD)).reshape(shape)
+    return (words >= _least(p)).reshape(shape)
+
+
+def _least(p):
+    """The least word that keeps its number: all are equally likely, and the share p of them is below it."""
+    return min(round(p * 2 ** 32), WORD)
+
+
+def _by_kernel(x, p, stream):
+    """The same by dropout.cu, whose kernel makes the words as it needs them, and for the gradient once more."""
+    place, count = (stream.seed, stream.offset), x.size
+    stream.offset += -(-count // 4)
+
+    def dropped(x):
+        y = array_library(x).empty(x.shape, x.dtype)
+        kernels.launch("dropout", -(-count // 4), in_c_order(x), y, count, *place, _least(p), 1 / (1 - p))
+        return y
+    return dropped(x), (dropped,)
 
 
 def _scaled(x, kept, p):
@@ -62,8 +84,11 @@ def _scaled(x, kept, p):
 def _words(rng, count, xp):
     if isinstance(rng, np.random.Generator):
         return xp.asarray(rng.integers(2 ** 32, size=count, dtype=np.uint32))
-    stream = rng if isinstance(rng, Philox) else Philox(rng)
-    return stream.words(count, xp)
+    return _stream(rng).words(count, xp)
+
+
+def _stream(rng):
+    return rng if isinstance(rng, Philox) else Philox(rng)
 
 
 class Philox:
@@ -82,14 +107,17 @@ class Philox:
         """The next `count` words, (count,) uint32.  Word i is word i % 4 of block offset + i // 4; a call that does not
         use up its last block leaves the rest of it unused."""
         blocks, first, key = -(-count // 4), self.offset, (self.seed & WORD, self.seed >> 32)
+        self.offset += blocks
         words = xp.empty((blocks, 4), xp.uint32)
+        if is_gpu_array(words):
+            kernels.launch("random_words", blocks, words, 4 * blocks, self.seed, first)
+            return words.reshape(-1)[:count]
 
         def some(part):
-            number = xp.arange(part.start, part.stop, dtype=xp.uint64) + first
-            counter = number & WORD, number >> 32, xp.zeros_like(number), xp.zeros_like(number)
-            words[part] = xp.stack(philox4x32(counter, key), axis=1)
+            number = np.arange(part.start, part.stop, dtype=np.uint64) + first
+            counter = number & WORD, number >> 32, np.zeros_like(number), np.zeros_like(number)
+            words[part] = np.stack(philox4x32(counter, key), axis=1)
         in_parallel(some, slices(blocks, -(-blocks // BLOCKS_AT_ONCE)))
-        self.offset += blocks
         return words.reshape(-1)[:count]
 
     def __repr__(self):

@@ -62,7 +62,7 @@ class ndarray:
         return out[0] if isinstance(out, tuple) and len(out) == 1 else _re(r)
 
     def __array_function__(self, func, types_, args, kw):
-        f = sys.modules[__name__]
+        f = _THIS
         for p in (func.__module__.split('.')[1:] if func.__module__.startswith('numpy.') else []) + [func.__name__]:
             f = getattr(f, p, None)
             if f is None:
@@ -184,7 +184,7 @@ def asarray(a, dtype=None, order=None): return a if isinstance(a, ndarray) and d
 def array(a, dtype=None, copy=True, order='K', subok=False, ndmin=0): return _re(np.array(_un(a), dtype=dtype, ndmin=ndmin))
 def empty(shape, dtype=float, order='C'): return _new(shape, dtype)
 def empty_like(a, dtype=None): return _new(a.shape, dtype or a.dtype)
-def get_array_module(*args): return sys.modules[__name__] if any(isinstance(a, ndarray) for a in args) else np
+def get_array_module(*args): return _THIS if any(isinstance(a, ndarray) for a in args) else np
 def ascontiguousarray(a, dtype=None): return a if a._a.flags.c_contiguous and dtype in (None, a.dtype) else _re(np.ascontiguousarray(a._a, dtype))
 float16, float32, float64, int8, int32, int64, uint8, uint32, uint64, bool_ = np.float16, np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.uint32, np.uint64, np.bool_
 
@@ -301,8 +301,11 @@ cuda = _mod('cuda', is_available=lambda: True, driver=_mod('cuda.driver', CUDADr
             runtime=_mod('cuda.runtime', getDeviceCount=lambda: 1, deviceSynchronize=lambda: None, getDeviceProperties=lambda d: {'name': b'cupy_standin', 'multiProcessorCount': 4, 'sharedMemPerBlock': 49152}))
 
 
+_THIS = sys.modules[__name__]
+
+
 def install():
-    me = sys.modules[__name__]
+    me = _THIS
     me.__name__ = 'cupy'; ndarray.__module__ = 'cupy'
     sys.modules.update({'cupy': me, 'cupy.cuda': cuda, 'cupy.lib': lib, 'cupy.lib.stride_tricks': lib.stride_tricks, 'cupy.random': random, 'cupy.linalg': linalg})
     return me
