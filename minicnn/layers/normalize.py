@@ -12,11 +12,15 @@ import numpy as np
 
 from ..backend import array_library, is_gpu_array
 from ..collective import total, total_of_all
+from ..cuda import MOST_BLOCKS, Kernels, in_c_order, runs_kernels
 from ..parallel import in_parallel, slices
 from ..tensor import Tensor, differentiable, once
 from . import init
 from .module import Module
 
+kernels = Kernels(__file__, "normalize.cu")
+
+SHARE, MOST_SHARES = 256, 1024                   # pixels that are worth a block of a kernel, and how many blocks there are
 BLOCK = 1 << 18                                  # numbers that are worked on at once: a few arrays of them stay in cache
 
 
@@ -54,6 +58,14 @@ def _statistics(x, count):
     around it, and these are joined:  the sum of squares of all  =  their sum  +  that of length (own mean - mean)^2
     (Chan, Golub and LeVeque 1983, Algorithms for computing the sample variance, equation 2.1).
     """
+    means, squares, lengths = _moments_by_kernel(x) if runs_kernels(x) else _moments_of_blocks(x)
+    mean = total(_sum(lengths * means)) / count
+    return mean, total(_sum(squares + lengths * (means - mean) ** 2)) / count
+
+
+def _moments_of_blocks(x):
+    """(means, sums of squares around them, numbers of rows) of the columns of each block of x:
+    (blocks, W, C) twice, (blocks, 1, 1)"""
     xp, rows = array_library(x), _rows(x)
 
     def of_block(part):
@@ -63,8 +75,24 @@ def _statistics(x, count):
     blocks = _blocks(x)
     means, squares = (xp.stack(rows).reshape(len(blocks), -1, x.shape[-1]) for rows in zip(*in_parallel(of_block, blocks)))
     lengths = xp.asarray([part.stop - part.start for part in blocks], dtype=x.dtype)[:, None, None]
-    mean = total(_sum(lengths * means)) / count
-    return mean, total(_sum(squares + lengths * (means - mean) ** 2)) / count
+    return means, squares, lengths
+
+
+def _moments_by_kernel(x):
+    """The same by normalize.cu, of shares of the pixels: (shares, 1, C) twice, (shares, 1, 1)"""
+    xp, C, (pixels, shares, share, blocks) = array_library(x), x.shape[-1], _shares(x)
+    means, squares = xp.empty((2, shares, 1, C), x.dtype)
+    kernels.launch("channel_moments", blocks, in_c_order(x), means, squares, pixels, C, share)
+    lengths = [min(share, pixels - i * share) for i in range(shares)]
+    return means, squares, xp.asarray(lengths, dtype=x.dtype)[:, None, None]
+
+
+def _shares(x):
+    """(pixels, shares of them, pixels of a share, (blocks, threads)) for the kernels that add up over the pixels of x."""
+    C, pixels = x.shape[-1], x.size // x.shape[-1]
+    share = max(SHARE, -(-pixels // MOST_SHARES))
+    shares = -(-pixels // share)
+    return pixels, shares, share, ((-(-C // 32), shares), (32, 8))
 
 
 def _by_batch(x, mean, weight, bias, inverse, count):
@@ -74,40 +102,54 @@ def _by_batch(x, mean, weight, bias, inverse, count):
 
         dx = scale (dy - mean(dy) - x_hat mean(dy x_hat)),      x_hat = inverse (x - mean)
     """
-    xp, rows, scale, mean_row = array_library(x), _rows(x), weight * inverse, _row(mean, x)
-    sums = _gradient_sums(lambda part: rows[part] - mean_row, inverse)
+    scale, sums = weight * inverse, _gradient_sums(x, mean, inverse)
 
     def grad_x(dy):
         sum_dy, sum_dy_x_hat = total_of_all(sums(dy))
-        offset, slope, factor = (_row(v, dy) for v in (sum_dy / count, inverse * sum_dy_x_hat / count, scale))
-        dy_rows = _rows(dy)
+        return _input_gradient(x, dy, mean, scale, sum_dy / count, inverse * sum_dy_x_hat / count)
+    return _linear(x, scale, bias - scale * mean), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
 
-        def block(part, dx):
-            xp.subtract(rows[part], mean_row, out=dx)
-            dx *= slope
-            dx += offset
-            xp.subtract(dy_rows[part], dx, out=dx)
-            dx *= factor
-        return _filled(block, dy)
-    return _linear(rows, scale, bias - scale * mean, x), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
+
+def _input_gradient(x, dy, mean, scale, offset, slope):
+    """scale (dy - offset - slope (x - mean)), in the shape of x; all but x and dy (C,)."""
+    xp = array_library(x)
+    if runs_kernels(x, dy):
+        dx = xp.empty(x.shape, dy.dtype)
+        kernels.launch("batch_norm_gradient", x.size, in_c_order(x), in_c_order(dy), mean, scale, offset, slope, dx, x.size,
+                       x.shape[-1])
+        return dx
+    rows, dy_rows = _rows(x), _rows(dy)
+    mean, factor, offset, slope = (_row(v, dy) for v in (mean, scale, offset, slope))
+
+    def block(part, dx):
+        xp.subtract(rows[part], mean, out=dx)
+        dx *= slope
+        dx += offset
+        xp.subtract(dy_rows[part], dx, out=dx)
+        dx *= factor
+    return _filled(block, dy)
 
 
 def _by_constants(x, weight, bias, mean, variance, eps):
     """With constant statistics all is linear:   y = scale x + (bias - scale mean),   scale = weight / deviation"""
     if mean is None or variance is None:
         raise ValueError("batch_norm: training=False needs running_mean and running_var")
-    rows, inverse = _rows(x), _inverse_deviation(variance, eps)
-    scale, mean_row = weight * inverse, _row(mean, x)            # a copy, which stays what it is until the gradient
-    sums = _gradient_sums(lambda part: rows[part] - mean_row, inverse)
+    inverse, mean = _inverse_deviation(variance, eps), mean.copy()       # which stays what it is until the gradient
+    scale, sums = weight * inverse, _gradient_sums(x, mean, inverse)
 
     def grad_x(dy):
         dy_rows, factor = _rows(dy), _row(scale, dy)
         return _filled(lambda part, dx: array_library(dx).multiply(dy_rows[part], factor, out=dx), dy)
-    return _linear(rows, scale, bias - scale * mean, x), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
+    return _linear(x, scale, bias - scale * mean), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
 
 
-def _linear(rows, scale, offset, x):
-    """scale rows + offset, both (C,), in the shape of x."""
+def _linear(x, scale, offset):
+    """scale x + offset, both (C,), in the shape of x."""
+    if runs_kernels(x, scale, offset):
+        y = array_library(x).empty(x.shape, x.dtype)
+        kernels.launch("scale_and_shift", x.size, in_c_order(x), scale, offset, y, x.size, x.shape[-1])
+        return y
+    rows = _rows(x)
     scale, offset = _row(scale, x), _row(offset, x)
 
     def block(part, y):
@@ -116,17 +158,30 @@ def _linear(rows, scale, offset, x):
     return _filled(block, x)
 
 
-def _gradient_sums(centred, inverse):
+def _gradient_sums(x, mean, inverse):
     """A function of dy that gives its sum and that of dy x_hat over all pixels, the gradients of bias and weight, (C,) both.
 
-    centred(part) is rows[part] of x - mean;   x_hat = inverse (x - mean).
+    x_hat = inverse (x - mean).
     """
     @once
     def sums(dy):
-        rows = _rows(dy)
-        sum_dy, sum_products = _totals(lambda part: [rows[part].sum(axis=0), _products(rows[part], centred(part))], dy)
+        sum_dy, sum_products = _sums_by_kernel(x, mean, dy) if runs_kernels(x, dy) else _sums_of_blocks(x, mean, dy)
         return sum_dy, sum_products * inverse
     return sums
+
+
+def _sums_of_blocks(x, mean, dy):
+    """The sums of dy and dy (x - mean) over all pixels, (C,) both."""
+    rows, dy_rows, mean = _rows(x), _rows(dy), _row(mean, x)
+    return _totals(lambda part: [dy_rows[part].sum(axis=0), _products(dy_rows[part], rows[part] - mean)], dy)
+
+
+def _sums_by_kernel(x, mean, dy):
+    """The same by normalize.cu."""
+    pixels, shares, share, blocks = _shares(x)
+    sums = array_library(x).empty((2, shares, x.shape[-1]), x.dtype)
+    kernels.launch("gradient_sums", blocks, in_c_order(x), mean, in_c_order(dy), sums, pixels, x.shape[-1], share)
+    return sums.sum(axis=1)
 
 
 @differentiable
@@ -137,6 +192,8 @@ def layer_norm(x, weight, bias, eps=1e-5):
     Source: Ba, Kiros and Hinton 2016, Layer Normalization.  Raises ValueError for wrong shapes.
     """
     _check_channels("layer_norm", x, weight=weight, bias=bias)
+    if runs_kernels(x, weight, bias):
+        return _sets_by_kernel(x, weight, bias, 1, 1, eps)
     return _scaled(x, weight, bias, (-1,), eps)
 
 
@@ -154,6 +211,9 @@ def group_norm(x, weight, bias, groups, eps=1e-5):
     if groups < 1 or C % groups:
         raise ValueError(f"group_norm: {C} channels (x {x.shape}) do not split into {groups} groups: "
                          "groups must divide the channels")
+
+    if runs_kernels(x, weight, bias):
+        return _sets_by_kernel(x, weight, bias, math.prod(x.shape[1:-1]), groups, eps)
 
     def grouped(array):
         return array.reshape(*array.shape[:-1], groups, C // groups)                      # (..., groups, members)
@@ -191,6 +251,25 @@ def _scaled(x, weight, bias, axes, eps):
     return x_hat * weight + bias, (grad_x, grad_weight, grad_bias)
 
 
+def _sets_by_kernel(x, weight, bias, pixels, groups, eps):
+    """layer_norm and group_norm by normalize.cu: x as sets of pixels * C / groups numbers."""
+    xp, C = array_library(x), x.shape[-1]
+    x, y, outer = in_c_order(x), xp.empty(x.shape, x.dtype), x.size // (pixels * C or 1)
+    means, inverses = xp.empty((2, outer, 1, groups, 1), x.dtype)
+    blocks, sets = ((min(outer * groups, MOST_BLOCKS),), (256,)), (outer, pixels, groups, C // groups)
+    kernels.launch("normalize_sets", blocks, x, in_c_order(weight), in_c_order(bias), y, means, inverses, sets, float(eps))
+
+    def grad_x(dy):
+        dx = xp.empty(x.shape, x.dtype)
+        kernels.launch("normalize_sets_gradient", blocks, x, in_c_order(dy), in_c_order(weight), means, inverses, dx, sets)
+        return dx
+
+    def grad_weight(dy):                                         # CuPy joins these few steps well enough
+        x_hat = (x.reshape(outer, pixels, groups, -1) - means) * inverses
+        return _sum(dy * x_hat.reshape(x.shape))
+    return y, (grad_x, grad_weight, _sum)
+
+
 @differentiable
 def local_response_norm(x, size, alpha=1e-4, beta=.75, k=1.0):
     """Divide each number by the energy of `size` neighbouring channels at the same pixel:   x (..., C)   ->   y like x
@@ -206,6 +285,8 @@ def local_response_norm(x, size, alpha=1e-4, beta=.75, k=1.0):
     if size < 1:
         raise ValueError(f"local_response_norm: size, the channels in a window, must be at least 1, not {size}")
     alpha, beta, k = float(alpha), float(beta), float(k)            # a NumPy float64 would turn float32 into float64
+    if runs_kernels(x):
+        return _response_norm_by_kernel(x, size, alpha, beta, k)
     window = _channel_window(size, x)                                                     # (C, C) of zeros and ones
     energy = k + (x * x) @ window * (alpha / size)
     inverse = energy ** -beta
@@ -216,6 +297,19 @@ def local_response_norm(x, size, alpha=1e-4, beta=.75, k=1.0):
         through_energy = (dy * y / energy) @ window.T
         return dy * inverse - x * through_energy * (2 * alpha * beta / size)
 
+    return y, (grad_x,)
+
+
+def _response_norm_by_kernel(x, *numbers):
+    """local_response_norm by normalize.cu;   numbers: size, alpha, beta, k"""
+    xp, x = array_library(x), in_c_order(x)
+    y, energy = xp.empty((2, *x.shape), x.dtype)
+    kernels.launch("response_norm", x.size, x, y, energy, x.size, x.shape[-1], *numbers)
+
+    def grad_x(dy):
+        dx = xp.empty(x.shape, x.dtype)
+        kernels.launch("response_norm_gradient", x.size, x, in_c_order(dy), energy, dx, x.size, x.shape[-1], *numbers[:3])
+        return dx
     return y, (grad_x,)
 
 
