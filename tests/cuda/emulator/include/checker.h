@@ -110,16 +110,20 @@ CCPU_OWN static bool at_once_with(unsigned other, unsigned short its_warp_epoch)
   return same_warp ? other != (unsigned)current && its_warp_epoch == (unsigned short)warp_epoch[current / 32] : true;
 }
 
-CCPU_OWN static void check_after_write(const Cell& cell, Kind kind, size_t offset, bool shared) {
+CCPU_OWN static Place place_in(const Region& region, size_t offset) {
+  return &region == &shared_region ? place_of(offset) : Place{"an array", offset, region.end - region.begin};
+}
+
+CCPU_OWN static void check_after_write(const Cell& cell, Kind kind, const Region& region, size_t offset) {
   if (cell.written < first_epoch_of_launch || (kind == ATOMIC && cell.by_atomic))
     return;
-  const char* where = shared ? "shared memory" : "an array";
+  const Place place = place_in(region, offset);
   if (cell.written >= first_epoch_of_block) {
     if (cell.written == epoch && at_once_with(cell.writer, cell.writer_warp_epoch))
       fail_access("data race: %s of what thread %d of the block wrote, no barrier between (byte %zu of %s)", name_of[kind],
-                  cell.writer, offset, where);
-  } else if (!shared) {                          // each block has shared memory of its own
-    fail_access("data race: %s of what another block wrote (byte %zu of %s)", name_of[kind], offset, where);
+                  cell.writer, place.byte, place.name);
+  } else if (&region != &shared_region) {        // each block has shared memory of its own
+    fail_access("data race: %s of what another block wrote (byte %zu of %s)", name_of[kind], place.byte, place.name);
   }
 }
 
@@ -130,19 +134,22 @@ CCPU_OWN static bool read_at_once(const Cell& cell) {
          (cell.readers & SEVERAL_THREADS && cell.reader_warp_epoch == (unsigned short)warp_epoch[current / 32]);
 }
 
-CCPU_OWN static void check_after_read(const Cell& cell, Kind kind, size_t offset, bool shared) {
+CCPU_OWN static void check_after_read(const Cell& cell, Kind kind, const Region& region, size_t offset) {
   if (kind == READ || cell.read < first_epoch_of_launch)
     return;
+  const Place place = place_in(region, offset);
   const bool other_block = cell.read < first_epoch_of_block || cell.readers & SEVERAL_BLOCKS;
-  if (other_block && !shared)
-    fail_access("data race: %s of what another block read (byte %zu of an array)", name_of[kind], offset);
+  if (other_block && &region != &shared_region)
+    fail_access("data race: %s of what another block read (byte %zu of %s)", name_of[kind], place.byte, place.name);
   if (cell.read >= first_epoch_of_block && read_at_once(cell))
     fail_access("data race: %s of what another thread of the block read, no barrier between (byte %zu of %s)",
-                name_of[kind], offset, shared ? "shared memory" : "an array");
+                name_of[kind], place.byte, place.name);
 }
 
 CCPU_OWN static void remember(Cell& cell, Kind kind) {
   const unsigned short now = warp_epoch[current / 32];
+  if (kind == ATOMIC && cell.written == epoch && !cell.by_atomic)
+    return;                                      // the plain write is what others must not meet
   if (kind != READ) {
     cell.written = epoch;
     cell.writer = current;
@@ -168,9 +175,10 @@ CCPU_OWN static void remember(Cell& cell, Kind kind) {
 // ---- one access
 
 CCPU_OWN static Region* check_shared_bounds(uintptr_t address, unsigned size, Kind kind) {
-  const size_t offset = address - shared_region.begin;
-  if (!in_a_variable(offset, size))
-    fail_access("out of bounds: %s of %u bytes beside all variables in shared memory", name_of[kind], size);
+  const Place place = place_of(address - shared_region.begin);
+  if (place.byte + size > place.size)
+    fail_access("out of bounds: %s of %u bytes in shared memory, %zu bytes behind %s", name_of[kind], size,
+                place.byte < place.size ? 0 : place.byte - place.size, place.name);
   return &shared_region;
 }
 
@@ -197,18 +205,20 @@ CCPU_OWN static Region* check_array_bounds(uintptr_t address, unsigned size, Kin
 
 #include "profile.h"
 
-CCPU_OWN static void check_cells(Region* region, uintptr_t address, unsigned size, Kind kind, bool shared) {
+CCPU_OWN static void check_cells(Region* region, uintptr_t address, unsigned size, Kind kind) {
+  const bool shared = region == &shared_region;
   if (region->shift && (size < 4 || address % 4))
     refine(region);
   for (uintptr_t at = address; at < address + size; at += region->shift ? 4 : 1) {
     const size_t offset = at - region->begin;
     Cell& cell = region->cells[offset >> region->shift];
-    check_after_write(cell, kind, offset, shared);
+    check_after_write(cell, kind, *region, offset);
 #ifndef CCPU_RELAXED
     if (shared && kind != WRITE && cell.written < first_epoch_of_block)
-      fail_access("uninitialised: %s of shared memory that nobody wrote", name_of[kind]);
+      fail_access("uninitialised: %s of shared memory that nobody wrote (byte %zu of %s)", name_of[kind],
+                  place_of(offset).byte, place_of(offset).name);
 #endif
-    check_after_read(cell, kind, offset, shared);
+    check_after_read(cell, kind, *region, offset);
     remember(cell, kind);
   }
 }
@@ -226,7 +236,7 @@ CCPU_OWN static void examine(void* pointer, unsigned size, Kind kind, void* behi
 #ifdef CCPU_PROFILE
   count_access(address, size, kind != READ, shared);
 #endif
-  check_cells(region, address, size, kind, shared);
+  check_cells(region, address, size, kind);
 }
 
 // ---- one launch

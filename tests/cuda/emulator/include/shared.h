@@ -11,7 +11,7 @@ static char* arena;
 static size_t arena_used, arena_most;           // of this block, with gaps; of any block yet
 static size_t static_shared, dynamic_shared, shared_limit;
 
-struct Variable { const void* key; size_t offset, size; };
+struct Variable { const void* key; size_t offset, size; const char* name; };
 static const int MOST_VARIABLES = 256;
 static Variable variables[MOST_VARIABLES];
 static int variable_count;
@@ -52,7 +52,7 @@ CCPU_OWN static void* shared_variable(const void* key, size_t size, size_t align
     CCPU_FAIL("more than %d shared variables: the emulator has no room for %s", MOST_VARIABLES, name);
   fault.line = 0;
   const size_t offset = place_for(align);
-  variables[variable_count++] = {key, offset, size};
+  variables[variable_count++] = {key, offset, size, name};
   arena_used = offset + size + GAP;
   arena_most = arena_used > arena_most ? arena_used : arena_most;
   return arena + offset;
@@ -60,13 +60,14 @@ CCPU_OWN static void* shared_variable(const void* key, size_t size, size_t align
 
 CCPU_OWN static void* dynamic_variable() { return arena; }
 
-CCPU_OWN static bool in_a_variable(size_t offset, size_t size) {
-  if (offset + size <= dynamic_shared)
-    return true;
+// The variable in which an offset lies, or behind which, and how far from its begin
+struct Place { const char* name; size_t byte, size; };
+CCPU_OWN static Place place_of(size_t offset) {
+  Place place = {"dynamic shared memory", offset, dynamic_shared};
   for (int i = 0; i < variable_count; i++)
-    if (offset >= variables[i].offset && offset + size <= variables[i].offset + variables[i].size)
-      return true;
-  return false;
+    if (variables[i].offset <= offset)
+      place = {variables[i].name, offset - variables[i].offset, variables[i].size};
+  return place;
 }
 
 }  // namespace ccpu
