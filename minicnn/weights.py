@@ -4,6 +4,7 @@ A safetensors file is a short JSON header (name, type, shape and place of every 
 Nothing in it can run, so a file from a stranger can be opened without fear, unlike a pickle.
 https://github.com/huggingface/safetensors
 """
+import contextlib
 import hashlib
 import json
 import textwrap
@@ -62,10 +63,15 @@ def load_into(model, path):
     is missing, unexpected or of another shape, the file's beside the model's.
     """
     state, metadata = read(path)
-    own = model.state_dict()
-    require_same(*({name: array.shape for name, array in arrays.items()} for arrays in (state, own)), path)
-    model.load_state_dict({name: array.astype(own[name].dtype, copy=False) for name, array in state.items()})
+    put(state, model, path)
     return metadata
+
+
+def put(state, model, source):
+    """Put the state that was read from the file `source` into the model; see `load_into`."""
+    own = model.state_dict()
+    require_same(*({name: array.shape for name, array in arrays.items()} for arrays in (state, own)), source)
+    model.load_state_dict({name: array.astype(own[name].dtype, copy=False) for name, array in state.items()})
 
 
 def hash_of(source, digits=12):
@@ -126,6 +132,21 @@ def _array(file, name, dtype):
         raise ValueError(f"{name} holds {kind} numbers, which are not read here (convert them to F16 or F32)")
     array = file.get_tensor(name)
     return np.array(array, dtype if array.dtype.kind == "f" else None)
+
+
+def count(state):
+    """How many numbers a dict name -> array holds."""
+    return sum(array.size for array in state.values())
+
+
+@contextlib.contextmanager
+def enough_memory(path):
+    """A MemoryError within it names the file that was to be read."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(f"{path} needs more memory than there is: end other programs, or take a smaller file "
+                          f"({error})") from error
 
 
 def require_file(path):
