@@ -136,8 +136,8 @@ def _what_else(metadata, path):
         return f"is a network that stylises, no classifier: minicnn style photo.jpg --model {path} -o out.png"
     if any(key in metadata for key in CHECKPOINTS):
         return "is the checkpoint of a run that has not ended: go on with the command that wrote it, and --resume"
-    return (f"holds weights but does not say of which network: minicnn weights import {path} --network NAME -o new.safetensors "
-            "for weights of others; or build the network in Python, and use minicnn.load_into(model, path)")
+    return (f"holds weights but does not say of which network: for weights of others, minicnn weights import {path} "
+            "--network NAME -o new.safetensors; in Python, build the network, and minicnn.load_into(model, path)")
 
 
 def _description(text, path):
