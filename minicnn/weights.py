@@ -17,7 +17,7 @@ import safetensors.numpy
 from .backend import to_numpy
 from .files import atomic_write, sha256_of
 
-_MOST_LINES = 20                                 # of a mismatch that an error shows; the rest is counted
+_MOST_LINES = 20                                 # of a mismatch that an error shows; the rest are counted
 
 _KINDS = {"F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"}
 
@@ -162,19 +162,30 @@ def require_same(found, own, source):
 
     The message is a table of all that differ, the file's shape beside the model's.
     """
-    lines = [("missing", name, "-", own[name]) for name in own if name not in found]
-    lines += [("unexpected", name, found[name], "-") for name in found if name not in own]
-    lines += [("other shape", name, found[name], own[name]) for name in own if name in found and found[name] != own[name]]
-    if lines:
-        raise ValueError(_mismatch_message(source, lines, len(own)))
+    kinds = {"missing": [(name, "-", own[name]) for name in own if name not in found],
+             "unexpected": [(name, found[name], "-") for name in found if name not in own],
+             "other shape": [(name, found[name], own[name]) for name in own if found.get(name, own[name]) != own[name]]}
+    differing = sum(map(len, kinds.values()))
+    if differing:
+        raise ValueError("\n".join([f"{source} does not fit this model of {len(own)} arrays ({differing} differ); "
+                                    "was it saved from another architecture?", *_mismatch_table(kinds)]))
 
 
-def _mismatch_message(path, mismatches, count):
-    """A small table: what is wrong, the name, and the two shapes side by side."""
-    rows = [("", "", "file", "model")] + [tuple(map(str, line)) for line in mismatches[:_MOST_LINES]]
+def _mismatch_table(kinds):
+    """Lines of what is wrong, the name, and the two shapes side by side; of each kind as many as its share allows."""
+    shares, rows = _shares({kind: len(lines) for kind, lines in kinds.items()}), [("", "", "file", "model")]
+    for kind, lines in kinds.items():
+        rows += [(kind, *map(str, line)) for line in lines[:shares[kind]]]
+        if len(lines) > shares[kind]:
+            rows.append((kind, f"... and {len(lines) - shares[kind]} more", "", ""))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    table = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    if len(mismatches) > _MOST_LINES:
-        table.append(f"  ... and {len(mismatches) - _MOST_LINES} more")
-    return "\n".join([f"{path} does not fit this model of {count} arrays ({len(mismatches)} differ); "
-                      "was it saved from another architecture?", *table])
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _shares(counts):
+    """{kind: lines} of _MOST_LINES: each kind has as many, and what one does not need goes to the others."""
+    left, shares = _MOST_LINES, {}
+    for done, kind in enumerate(sorted(counts, key=counts.get)):
+        shares[kind] = min(counts[kind], left // (len(counts) - done))
+        left -= shares[kind]
+    return shares
