@@ -105,6 +105,13 @@ def test_help_describes_and_shows_examples_that_parse(run, command):
     assert max(map(len, out.splitlines())) <= 120
 
 
+@pytest.mark.parametrize("command", ["invert", "style", "classify", "evaluate", "summary"])
+def test_help_says_where_networks_come_from(run, command):
+    help_of_model = " ".join(run(f"{command} --help")[1].partition("--model NAME|FILE")[2].split())
+    for part in ("robust or standard", "fetched, vgg19", "minicnn weights list", "minicnn train", "minicnn style-train"):
+        assert part in help_of_model
+
+
 def test_main_help_names_every_command(run):
     code, out, _ = run("--help")
     assert code == 0 and "examples:" in out
@@ -227,6 +234,25 @@ def test_ctrl_c_is_130(run, net, monkeypatch):
         raise KeyboardInterrupt
     monkeypatch.setattr("minicnn.cli.inspecting.summary", interrupted)
     assert run("summary --model", net) == (130, "", "minicnn: stopped\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")
+@pytest.mark.parametrize("words, code", [(["-m", "minicnn", "doctor"], 130), (["minicnn"], 130), (["mine.py"], -signal.SIGINT)])
+def test_ctrl_c_while_it_starts(tmp_path, words, code):
+    """In the middle of an import: the command stops without a traceback, a program of one's own as ever."""
+    (tmp_path / "safetensors.py").write_text("import time\nprint('now', flush=True)\ntime.sleep(60)\n")
+    for name in ("minicnn", "mine.py"):
+        (tmp_path / name).write_text("from minicnn.cli import main\n")
+    (tmp_path / "run").mkdir()
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    words = [str(tmp_path / word) if (tmp_path / word).exists() and word == words[0] else word for word in words]
+    process = subprocess.Popen([sys.executable, *words], env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path / "run",
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "now\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err == "minicnn: stopped\n" if code == 130 else "KeyboardInterrupt" in err
 
 
 def test_as_a_process(net, tmp_path):

@@ -31,7 +31,9 @@ def add_command(commands, name, run, summary, description, examples):
 def add_model(parser):
     """--model"""
     parser.add_argument("--model", default="robust", metavar="NAME|FILE",
-                        help="a network that ships with minicnn, or a file that `minicnn train` wrote (robust)")
+                        help=f"a network that ships with minicnn, {' or '.join(models.shipped_names())}; published weights "
+                             "that were fetched, vgg19 for one (see `minicnn weights list`); or a file that `minicnn train`, "
+                             "`minicnn weights import` or, for style, `minicnn style-train` wrote (robust)")
 
 
 def add_network(parser, text, default=None):
