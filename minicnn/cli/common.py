@@ -32,8 +32,8 @@ def add_model(parser):
     """--model"""
     parser.add_argument("--model", default="robust", metavar="NAME|FILE",
                         help=f"a network that ships with minicnn, {' or '.join(models.shipped_names())}; published weights "
-                             "that were fetched, vgg19 for one (see `minicnn weights list`); or a file that `minicnn train`, "
-                             "`minicnn weights import` or, for style, `minicnn style-train` wrote (robust)")
+                             "that were fetched, vgg19 for one (see `minicnn weights list`); or a file that `minicnn "
+                             "train`, `minicnn weights import` or, for style, `minicnn style-train` wrote (robust)")
 
 
 def add_network(parser, text, default=None):
