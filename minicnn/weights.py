@@ -134,9 +134,12 @@ def _array(file, name, dtype):
     return np.array(array, dtype if array.dtype.kind == "f" else None)
 
 
-def count(state):
-    """How many numbers a dict name -> array holds."""
-    return sum(array.size for array in state.values())
+def allowance(state):
+    """How many numbers may be asked for to build the network that a file with this state describes, see `init.skipped`.
+
+    Twice as many as it has: some networks ask for a few twice, and what differs a little is better shown in a table.
+    """
+    return 2 * sum(array.size for array in state.values())
 
 
 @contextlib.contextmanager

@@ -209,7 +209,7 @@ def test_files_that_are_no_network(run, tmp_path):
 
 def test_a_checkpoint_is_no_network(run, cifar):
     assert run(f"{SMALL} --epochs 1 -o net.safetensors --data", cifar)[0] == 0
-    assert_one_line(run("summary --model net.ckpt")[2], "net.ckpt is the checkpoint of a run", "--resume")
+    assert_one_line(run("summary --model net.ckpt")[2], "net.ckpt is a checkpoint, no network", "--resume")
 
 
 @pytest.mark.parametrize("words", ["--debug invert cat --model nix", "invert cat --model nix --debug",

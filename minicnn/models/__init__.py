@@ -38,7 +38,6 @@ IMAGENET = {"alexnet": alexnet, "alexnet-2012": alexnet_2012, "vgg11": vgg11, "v
             "vgg13": vgg13, "vgg13-bn": vgg13_bn, "vgg16-c": vgg16_c, "vgg16": vgg16, "vgg16-bn": vgg16_bn, "vgg19": vgg19,
             "vgg19-bn": vgg19_bn, "squeezenet1-1": squeezenet1_1}
 NETWORKS = {**SMALL, **IMAGENET}
-MOST_TIMES = 2                                   # as many numbers may be asked for as a file has: some are asked for twice
 CHECKPOINTS = ("training", "style", "stylizing")     # what else a safetensors file may be, by what it says of itself
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -125,7 +124,7 @@ def load(name_or_path, network=None):
             raise ValueError(f"{path} {_what_else(metadata, path)}")
         description = _description(metadata["architecture"], path)
         named = _named_by_caller(description["network"], network, path)
-        model = _from_description(description, named, path, weights.count(state))
+        model = _from_description(description, named, path, weights.allowance(state))
         weights.put(state, model, path)
     return model.eval()
 
@@ -135,7 +134,7 @@ def _what_else(metadata, path):
     if stylizer.KEY in metadata:
         return f"is a network that stylises, no classifier: minicnn style photo.jpg --model {path} -o out.png"
     if any(key in metadata for key in CHECKPOINTS):
-        return "is the checkpoint of a run that has not ended: go on with the command that wrote it, and --resume"
+        return "is a checkpoint, no network: the command that wrote it goes on from there with --resume"
     return (f"holds weights but does not say of which network: for weights of others, minicnn weights import {path} "
             "--network NAME -o new.safetensors; in Python, build the network, and minicnn.load_into(model, path)")
 
@@ -164,10 +163,10 @@ def _named_by_caller(described, network, path):
     return described if network is None else network
 
 
-def _from_description(description, network, path, numbers):
-    """numbers   how many the file has: a description of a network with far more costs neither time nor memory"""
+def _from_description(description, network, path, most):
+    """most   numbers that may be asked for: a description of a network with more costs neither time nor memory"""
     # Nothing need be drawn, for all weights are read next; only a function of one's own may do something with them first.
-    drawing = contextlib.nullcontext() if is_place(network) else init.skipped(MOST_TIMES * numbers)
+    drawing = contextlib.nullcontext() if is_place(network) else init.skipped(most)
     try:
         with drawing:
             model = build(network, description["class_names"], rng=0, **description["options"])

@@ -42,8 +42,9 @@ class Stylizer(Module):
 
     width    channels of the first convolution; then twice and four times as many
     blocks   residual blocks in the middle
-    Raises ValueError for more than WIDEST and MOST_BLOCKS of them.
     rng      a Generator, a seed or None, see layers/init.py
+
+    Raises ValueError for more than WIDEST channels or MOST_BLOCKS blocks, and in use for pictures that are too small.
     """
     LEAST, WIDEST, MOST_BLOCKS = 24, 128, 32
 
@@ -88,7 +89,7 @@ def load_stylizer(path):
         if KEY not in metadata:
             raise ValueError(f"{path} holds no network that stylises: train one with `minicnn style-train`")
         try:
-            with skipped(2 * weights.count(state)):
+            with skipped(weights.allowance(state)):
                 model = Stylizer(**json.loads(metadata[KEY]), rng=0)
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} describes a network that this version cannot build ({error})") from None
