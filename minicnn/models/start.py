@@ -8,6 +8,7 @@ under a horse.
 import numpy as np
 
 from ..backend import to_numpy
+from ..layers import init
 from ..layers.module import Module
 from ..layers.pool import adaptive_avg_pool2d
 from ..layers.resample import upsample
@@ -25,8 +26,8 @@ class ClassGaussian(Module):
     def __init__(self, classes, rank=RANK, channels=3):
         super().__init__()
         self.channels, numbers = channels, SIDE * SIDE * channels
-        self.register_buffer("mean", np.zeros((classes, numbers), np.float32))
-        self.register_buffer("factor", np.zeros((classes, numbers, rank), np.float32))
+        self.register_buffer("mean", init.zeros((classes, numbers)))
+        self.register_buffer("factor", init.zeros((classes, numbers, rank)))
 
     def fit(self, data):
         """Learn from a Dataset: the mean, and the RANK widest directions around it.  The pictures may be of any size.
