@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
+sys.path.append(os.path.dirname(__file__))          # at the end: there is another conftest
 
 
 @pytest.fixture(scope="module")
