@@ -5,6 +5,10 @@
     pictures = mc.generate.invert(model, "cat", count=8, seed=0)
     mc.write_image(mc.contact_sheet(pictures, scale=4), "cats.png")
 """
+from . import interrupt
+
+interrupt.while_starting()                       # before all that takes its time
+
 from . import data, evaluation, generate, images, models
 from .arithmetic import (abs, add, argmax, argmin, clip, concatenate, divide, exp, getitem, log, matmul, max, maximum,
                          mean, min, minimum, multiply, negative, pad, power, reshape, sqrt, stack, subtract, sum,

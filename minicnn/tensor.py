@@ -244,7 +244,11 @@ def differentiable(operation):
             bound = signature.bind(*arguments, **options)
             arguments, options = bound.args, bound.kwargs
         compute = operation if _reporting.get() is None else _timed(operation, name, parameters, _reporting.get())
-        output, rules = compute(*map(_unwrap, arguments), **options)
+        try:
+            output, rules = compute(*map(_unwrap, arguments), **options)
+        except TypeError:
+            _require_one_device(arguments)       # most likely that is why, and then it can be said better
+            raise
         output = array_library(output).asarray(output)          # a reduction gives a NumPy scalar
         if _checking.get():
             _raise_unless_finite(name, output, arguments)
@@ -270,6 +274,11 @@ def once(function):
 
 def _unwrap(argument):
     return argument.data if isinstance(argument, Tensor) else argument
+
+
+def _require_one_device(arguments):
+    """Raises TypeError, with each array's device, when there are two."""
+    array_library(*map(_unwrap, arguments))
 
 
 def _source(argument):

@@ -4,6 +4,7 @@ A safetensors file is a short JSON header (name, type, shape and place of every 
 Nothing in it can run, so a file from a stranger can be opened without fear, unlike a pickle.
 https://github.com/huggingface/safetensors
 """
+import contextlib
 import hashlib
 import json
 import textwrap
@@ -16,7 +17,7 @@ import safetensors.numpy
 from .backend import to_numpy
 from .files import atomic_write, sha256_of
 
-_MOST_LINES = 20                                 # of a mismatch that an error shows; the rest is counted
+_MOST_LINES = 20                                 # of a mismatch that an error shows; the rest are counted
 
 _KINDS = {"F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"}
 
@@ -62,10 +63,15 @@ def load_into(model, path):
     is missing, unexpected or of another shape, the file's beside the model's.
     """
     state, metadata = read(path)
-    own = model.state_dict()
-    require_same(*({name: array.shape for name, array in arrays.items()} for arrays in (state, own)), path)
-    model.load_state_dict({name: array.astype(own[name].dtype, copy=False) for name, array in state.items()})
+    put(state, model, path)
     return metadata
+
+
+def put(state, model, source):
+    """Put the state that was read from the file `source` into the model; see `load_into`."""
+    own = model.state_dict()
+    require_same(*({name: array.shape for name, array in arrays.items()} for arrays in (state, own)), source)
+    model.load_state_dict({name: array.astype(own[name].dtype, copy=False) for name, array in state.items()})
 
 
 def hash_of(source, digits=12):
@@ -128,6 +134,24 @@ def _array(file, name, dtype):
     return np.array(array, dtype if array.dtype.kind == "f" else None)
 
 
+def allowance(state):
+    """How many numbers may be asked for to build the network that a file with this state describes, see `init.skipped`.
+
+    Twice as many as it has: some networks ask for a few twice, and what differs a little is better shown in a table.
+    """
+    return 2 * sum(array.size for array in state.values())
+
+
+@contextlib.contextmanager
+def enough_memory(path):
+    """A MemoryError within it names the file that was to be read."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(f"{path} needs more memory than there is: end other programs, or take a smaller file "
+                          f"({error})") from error
+
+
 def require_file(path):
     """Raises FileNotFoundError for an absent file, ValueError for what is none."""
     if not Path(path).exists():
@@ -141,19 +165,30 @@ def require_same(found, own, source):
 
     The message is a table of all that differ, the file's shape beside the model's.
     """
-    lines = [("missing", name, "-", own[name]) for name in own if name not in found]
-    lines += [("unexpected", name, found[name], "-") for name in found if name not in own]
-    lines += [("other shape", name, found[name], own[name]) for name in own if name in found and found[name] != own[name]]
-    if lines:
-        raise ValueError(_mismatch_message(source, lines, len(own)))
+    kinds = {"missing": [(name, "-", own[name]) for name in own if name not in found],
+             "unexpected": [(name, found[name], "-") for name in found if name not in own],
+             "other shape": [(name, found[name], own[name]) for name in own if found.get(name, own[name]) != own[name]]}
+    differing = sum(map(len, kinds.values()))
+    if differing:
+        raise ValueError("\n".join([f"{source} does not fit this model of {len(own)} arrays ({differing} differ); "
+                                    "was it saved from another architecture?", *_mismatch_table(kinds)]))
 
 
-def _mismatch_message(path, mismatches, count):
-    """A small table: what is wrong, the name, and the two shapes side by side."""
-    rows = [("", "", "file", "model")] + [tuple(map(str, line)) for line in mismatches[:_MOST_LINES]]
+def _mismatch_table(kinds):
+    """Lines of what is wrong, the name, and the two shapes side by side; of each kind as many as its share allows."""
+    shares, rows = _shares({kind: len(lines) for kind, lines in kinds.items()}), [("", "", "file", "model")]
+    for kind, lines in kinds.items():
+        rows += [(kind, *map(str, line)) for line in lines[:shares[kind]]]
+        if len(lines) > shares[kind]:
+            rows.append((kind, f"... and {len(lines) - shares[kind]} more", "", ""))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    table = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    if len(mismatches) > _MOST_LINES:
-        table.append(f"  ... and {len(mismatches) - _MOST_LINES} more")
-    return "\n".join([f"{path} does not fit this model of {count} arrays ({len(mismatches)} differ); "
-                      "was it saved from another architecture?", *table])
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _shares(counts):
+    """{kind: lines} of _MOST_LINES: each kind has as many, and what one does not need goes to the others."""
+    left, shares = _MOST_LINES, {}
+    for done, kind in enumerate(sorted(counts, key=counts.get)):
+        shares[kind] = min(counts[kind], left // (len(counts) - done))
+        left -= shares[kind]
+    return shares

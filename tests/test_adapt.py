@@ -101,8 +101,9 @@ def test_only_the_first_dense_layer_takes_feature_maps():
 TIMM = {"classifier.0": "pre_logits.fc1", "classifier.3": "pre_logits.fc2", "classifier.6": "head.fc"}
 
 
-def test_timm_keeps_the_dense_layers_as_convolutions():
-    model = vgg("vgg13")
+@pytest.mark.parametrize("name", ["vgg11", "vgg13", "vgg16", "vgg19", "vgg19-bn"])
+def test_timm_keeps_the_dense_layers_as_convolutions(name):
+    model = vgg(name)
     state = theirs(model)
     other = renamed(state, TIMM)
     other["pre_logits.fc1.weight"] = state["classifier.0.weight"].reshape(6, 64, 7, 7)

@@ -23,6 +23,7 @@ from minicnn.data.cifar10 import CLASS_NAMES, load_cifar10
 from minicnn.download import Remote
 from minicnn.models import ClassGaussian
 from minicnn.models.published import PUBLISHED, Published, cached
+from minicnn.models.stylizer import Stylizer, save_stylizer
 from test_adapt import theirs
 from torchfiles import save_zip
 
@@ -102,6 +103,13 @@ def test_help_describes_and_shows_examples_that_parse(run, command):
     for line in examples:
         make_parser().parse_args(shlex.split(line)[1:])          # exits if it is not understood
     assert max(map(len, out.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("command", ["invert", "style", "classify", "evaluate", "summary"])
+def test_help_says_where_networks_come_from(run, command):
+    told = "".join(run(f"{command} --help")[1].partition("--model NAME|FILE  ")[2].split())      # lines break at hyphens, too
+    for part in ("robust or standard", "fetched, vgg19", "minicnn weights list", "minicnn train", "minicnn style-train"):
+        assert part.replace(" ", "") in told
 
 
 def test_main_help_names_every_command(run):
@@ -191,7 +199,17 @@ def test_files_that_are_no_network(run, tmp_path):
     assert_one_line(err, "text.safetensors cannot be read as safetensors")
     code, _, err = run("summary --model bare.safetensors")
     assert code == 1
-    assert_one_line(err, "bare.safetensors", "does not say of which network")
+    assert_one_line(err, "bare.safetensors", "does not say of which network", "minicnn weights import bare.safetensors")
+    save_stylizer(Stylizer(2, 0, rng=0), "taught.safetensors")
+    for words in ("summary", "classify a.png", "style a.png b.png -o out.png", "invert cat"):
+        code, _, err = run(f"{words} --model taught.safetensors")
+        assert code == 1
+        assert_one_line(err, "taught.safetensors is a network that stylises", "minicnn style photo.jpg --model taught.safetensors")
+
+
+def test_a_checkpoint_is_no_network(run, cifar):
+    assert run(f"{SMALL} --epochs 1 -o net.safetensors --data", cifar)[0] == 0
+    assert_one_line(run("summary --model net.ckpt")[2], "net.ckpt is a checkpoint, no network", "--resume")
 
 
 @pytest.mark.parametrize("words", ["--debug invert cat --model nix", "invert cat --model nix --debug",
@@ -216,6 +234,25 @@ def test_ctrl_c_is_130(run, net, monkeypatch):
         raise KeyboardInterrupt
     monkeypatch.setattr("minicnn.cli.inspecting.summary", interrupted)
     assert run("summary --model", net) == (130, "", "minicnn: stopped\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")
+@pytest.mark.parametrize("words, code", [(["-m", "minicnn", "doctor"], 130), (["minicnn"], 130), (["mine.py"], -signal.SIGINT)])
+def test_ctrl_c_while_it_starts(tmp_path, words, code):
+    """In the middle of an import: the command stops without a traceback, a program of one's own as ever."""
+    (tmp_path / "safetensors.py").write_text("import time\nprint('now', flush=True)\ntime.sleep(60)\n")
+    for name in ("minicnn", "mine.py"):
+        (tmp_path / name).write_text("from minicnn.cli import main\n")
+    (tmp_path / "run").mkdir()
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    words = [str(tmp_path / word) if (tmp_path / word).exists() and word == words[0] else word for word in words]
+    process = subprocess.Popen([sys.executable, *words], env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path / "run",
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "now\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err == "minicnn: stopped\n" if code == 130 else "KeyboardInterrupt" in err
 
 
 def test_as_a_process(net, tmp_path):
@@ -353,7 +390,9 @@ def test_what_cannot_be_classified_is_one_line(run, photographic, tmp_path):
     mc.save(mc.models.build("vgg11", features_only=True, rng=0, width=4), tmp_path / "features.safetensors")
     code, _, err = run("classify a.png --model features.safetensors")
     assert code == 1
-    assert_one_line(err, "ends in feature maps and knows no classes")
+    assert_one_line(err, "features.safetensors", "without the layers that know classes", "without --features")
+    for words in ("invert cat", "invert --all", "evaluate --data none"):
+        assert_one_line(run(f"{words} --model features.safetensors")[2], "without the layers that know classes")
     code, _, err = run("classify a.png --scales 256,200 --model", photographic)
     assert code == 1
     assert_one_line(err, "scale 200 is smaller", "use 224 or more")
@@ -685,6 +724,16 @@ def test_a_checkpoint_is_not_overwritten_and_resume_goes_on(run, cifar):
     assert_one_line(err, "net.ckpt", "another network")
     code, out, _ = run(f"{SMALL} --epochs 1 -o net.safetensors --resume --data", cifar)
     assert code == 0 and "going on after 1 epochs and 0 steps" in out
+
+
+@pytest.mark.parametrize("place", ["{", "{}", "[]", '{"settings": {}}'])
+def test_a_damaged_checkpoint_is_named(run, cifar, place):
+    weights.save({"x": np.zeros(3, np.float32)}, "net.ckpt", {"training": place})
+    code, _, err = run(f"{SMALL} --epochs 1 -o net.safetensors --resume --data", cifar)
+    assert code == 1
+    assert_one_line(err, "net.ckpt", "--resume" if "settings" not in place else "")
+    Path("net.ckpt").write_bytes(Path("net.ckpt").read_bytes()[:-5])
+    assert_one_line(run(f"{SMALL} --epochs 1 -o net.safetensors --resume --data", cifar)[2], "net.ckpt cannot be read")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")

@@ -13,8 +13,11 @@ import pytest
 from PIL import Image
 
 import minicnn as mc
+from minicnn import weights
 from minicnn.cli import main
 from minicnn.generate.colour import chroma
+from minicnn.generate.feedforward import StylizerTraining
+from minicnn.generate.style import Transfer
 
 ROOT = Path(__file__).parent.parent
 FEW = "--first-steps 4 --steps 2 --smallest 24 --size 48"
@@ -204,13 +207,12 @@ def test_a_style_is_learned_and_used_in_one_pass(run, photographs, capsys):
     assert "wrote out.png, 64 x 27 pixels" in capsys.readouterr().out
     assert mc.images.read_settings("out.png")["command"] == "minicnn style two.png --model taught.safetensors --size 64 -o out.png"
     code, _, err = run("style photo.png -o out.png")             # the usual network knows no style
-    assert code == 2 and "name at least one STYLE" in err
+    assert code == 2 and "tiny.safetensors has learned no style: name at least one STYLE" in err
 
 
 def test_learning_that_was_stopped_goes_on(run, photographs, monkeypatch):
     assert run(f"{LEARN} --steps 6")[0] == 0
     expected = Path("taught.safetensors").read_bytes()
-    from minicnn.generate.feedforward import StylizerTraining
     step = StylizerTraining.step
 
     def stopping(training):
@@ -247,6 +249,44 @@ def test_nor_by_other_commands(run, capsys, command):
     before = Path("photo.png").read_bytes()
     assert main(command.split()) == 1
     assert "would be lost" in capsys.readouterr().err and Path("photo.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [f"style photo.png one.png -o out.png {FEW}", f"{LEARN} --steps 3"])
+def test_a_run_that_was_stopped_is_not_lost_and_one_that_ended_leaves_nothing(run, photographs, words):
+    checkpoint = Path(words.split("-o ")[1].split()[0] + ".ckpt")
+    checkpoint.write_bytes(b"of a run that was stopped")
+    code, out, err = run(words)
+    assert code == 1 and not out and err.count("\n") == 1 and checkpoint.read_bytes() == b"of a run that was stopped"
+    assert f"{checkpoint} holds a run already: go on with --resume, or delete it or choose another -o" in err
+    checkpoint.unlink()
+    for _ in range(2):
+        assert run(words)[0] == 0 and not checkpoint.exists()
+
+
+@pytest.mark.parametrize("words, key, field", [(f"style photo.png one.png -o out.png {FEW}", "style", "transfer"),
+                                               (f"{LEARN} --steps 3", "stylizing", "training")])
+def test_a_damaged_checkpoint_is_named(run, photographs, monkeypatch, words, key, field):
+    for owner in (Transfer, StylizerTraining):
+        monkeypatch.setattr(owner, "_described", lambda self: "this one")
+    path = Path(words.split("-o ")[1].split()[0] + ".ckpt")
+    for place in ("{", "[]", json.dumps({field: "this one"})):
+        weights.save({"x": np.zeros(3, np.float32)}, path, {key: place})
+        code, _, err = run(f"{words} --resume")
+        assert code == 1 and err.startswith(f"minicnn: error: {path} is damaged: delete it, and begin anew without --resume (")
+        assert err.count("\n") == 1
+    path.write_bytes(path.read_bytes()[:-5])
+    assert f"{path} cannot be read" in run(f"{words} --resume")[2]
+
+
+def test_a_better_network_is_fetched_only_once(run, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("MINICNN_HOME", str(tmp_path / "home"))
+    words = shlex.split(f"style photo.png one.png -o out.png {FEW}")
+    assert main(words) == 0 and "`minicnn weights fetch vgg19`, then --model vgg19" in capsys.readouterr().out
+    mc.models.cached("vgg19").parent.mkdir(parents=True)
+    mc.models.cached("vgg19").write_bytes(b"weights")
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "draws finer: --model vgg19" in told and "fetch" not in told
 
 
 def test_resuming_what_was_never_begun(run):

@@ -211,6 +211,16 @@ def test_within_skipped_weights_are_zeros_and_after_it_they_are_drawn():
     assert tiny("vgg11-bn").state_dict()["features.0.weight"].all()
 
 
+def test_within_skipped_no_more_numbers_are_to_be_had_than_are_allowed():
+    with mc.init.skipped(20):
+        mc.init.ones((4, 5))
+        with pytest.raises(ValueError, match="more numbers than there are"):
+            mc.init.zeros((1,))
+    with mc.init.skipped(20), mc.init.skipped(), pytest.raises(ValueError, match="more numbers than there are"):
+        mc.init.normal((10 ** 9, 10 ** 9), 1.)
+    assert mc.init.ones((21,)).all()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not tell how much memory is in use")
 def test_half_a_gigabyte_of_zeros_takes_no_memory():
     def resident():

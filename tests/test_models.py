@@ -73,11 +73,22 @@ def described(**changes):
 @pytest.mark.parametrize("description", [
     json.dumps({"network": "small"}), described(options={"depth": 3}), described(options={"size": 2}),
     described(network="large"), described(network=["small"]), described(class_names="ab"), described(class_names=[1, 2]),
+    described(options={"widths": [[10 ** 400]]}), described(options={"widths": [[0]]}),
+    described(network="alexnet-2012", options={"width": 6 * 10 ** 8}), described(network="lenet5", options={"size": 10 ** 9}),
     described(options=[]), described(options={"widths": 3}), described(options={"channels": "3"}),
     "[]", "7", "{", "[" * 9999])
 def test_a_description_of_another_version_is_refused(description, tmp_path):
     weights.save({"x": np.zeros(1, np.float32)}, tmp_path / "net.safetensors", {"architecture": description})
     with pytest.raises(ValueError, match="this version cannot build"):
+        mc.models.load(tmp_path / "net.safetensors")
+
+
+def test_memory_that_does_not_suffice_is_told_of_the_file(model, tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise MemoryError("Unable to allocate 1 TiB")
+    mc.save(model, tmp_path / "net.safetensors")
+    monkeypatch.setattr(weights, "read", exhausted)
+    with pytest.raises(MemoryError, match="net.safetensors needs more memory than there is.*Unable to allocate 1 TiB"):
         mc.models.load(tmp_path / "net.safetensors")
 
 

@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room (a file, or a folder with all that is in it) imports only from rooms on lines above its own.
 LAYERS = [
-    ["backend", "collective", "files", "hold", "parallel", "userfile"],
+    ["backend", "collective", "files", "hold", "interrupt", "parallel", "userfile"],
     ["cuda", "download", "tensor"],
     ["arithmetic", "gradcheck"],
     ["layers"],

@@ -77,11 +77,26 @@ def test_a_file_gives_the_network_back(tmp_path):
         load_stylizer(tmp_path / "other.safetensors")
 
 
-@pytest.mark.parametrize("text", ['{"width": 4}', '{"width": 1e9, "blocks": 1}', "[]", "nonsense", '{"width": "x", "blocks": 1}'])
+@pytest.mark.parametrize("text", ['{"width": 4}', '{"width": 1e9, "blocks": 1}', "[]", "nonsense", '{"width": "x", "blocks": 1}',
+                                  '{"width": 4, "blocks": 33}', '{"width": 1e999, "blocks": 1}', '{"width": 128, "blocks": 32}'])
 def test_a_file_that_lies_about_its_network_is_refused(tmp_path, text):
     weights.save({"a": np.zeros(3)}, tmp_path / "net.safetensors", {"stylizer": text})
     with pytest.raises(ValueError, match="cannot build"):
         load_stylizer(tmp_path / "net.safetensors")
+
+
+def test_a_file_of_another_stylizer_shows_what_differs(tmp_path):
+    state = Stylizer(4, 1, rng=0).state_dict()
+    del state["last.bias"]
+    weights.save(state, tmp_path / "net.safetensors", {"stylizer": '{"width": 4, "blocks": 1}'})
+    with pytest.raises(ValueError, match="net.safetensors does not fit this model"):
+        load_stylizer(tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize("width, blocks", [(0, 1), (129, 1), (4, -1), (4, 33)])
+def test_a_stylizer_that_no_file_could_give_back_is_not_built(width, blocks):
+    with pytest.raises(ValueError, match="a width of 1 to 128 and 0 to 32 blocks"):
+        Stylizer(width, blocks)
 
 
 # ---- The training --------------------------------------------------------------------------------------

@@ -145,6 +145,20 @@ def test_a_long_mismatch_is_cut(tmp_path):
     assert len(str(caught.value).splitlines()) == 23
 
 
+@pytest.mark.parametrize("missing, unexpected, misshapen, shown", [
+    (50, 40, 30, (7, 7, 6)), (50, 3, 0, (17, 3, 0)), (0, 40, 1, (0, 19, 1)), (2, 2, 2, (2, 2, 2))])
+def test_a_long_mismatch_shows_some_of_each_kind(missing, unexpected, misshapen, shown):
+    found = {**{f"u{i}": (1,) for i in range(unexpected)}, **{f"s{i}": (2,) for i in range(misshapen)}}
+    own = {**{f"m{i}": (1,) for i in range(missing)}, **{f"s{i}": (3,) for i in range(misshapen)}}
+    with pytest.raises(ValueError, match="differ") as caught:
+        weights.require_same(found, own, "net")
+    table = [line.strip() for line in str(caught.value).splitlines()[2:]]
+    for kind, count, lines in zip(("missing", "unexpected", "other shape"), (missing, unexpected, misshapen), shown):
+        rows = [line.removeprefix(kind).strip() for line in table if line.startswith(kind)]
+        more = [f"... and {count - lines} more"] * (count > lines)
+        assert len(rows) == lines + len(more) and rows[lines:] == more
+
+
 HOSTILE = {
     "empty": b"",
     "text": b"these are no weights, only words\n" * 10,

@@ -19,7 +19,7 @@ import textwrap
 import traceback
 import warnings
 
-from .. import __version__, collective, parallel
+from .. import __version__, collective, interrupt, parallel
 from . import augmenting, evaluating, importing, inspecting, learning, pictures, styling
 from .common import complain
 
@@ -28,9 +28,10 @@ EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)    # their mes
 
 def main(argv=None):
     """Run one command.  Returns the exit code: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C."""
-    parallel.keep_freed_memory()
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
+        interrupt.as_usual()
+        parallel.keep_freed_memory()
         with warnings.catch_warnings():
             warnings.showwarning = _told_warning
             code = _run(argv)

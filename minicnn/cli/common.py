@@ -1,5 +1,6 @@
 """What the commands share: declaring one, numbers on the command line, places to write to, opinions of pictures."""
 import argparse
+import contextlib
 import math
 import sys
 from pathlib import Path
@@ -31,7 +32,9 @@ def add_command(commands, name, run, summary, description, examples):
 def add_model(parser):
     """--model"""
     parser.add_argument("--model", default="robust", metavar="NAME|FILE",
-                        help="a network that ships with minicnn, or a file that `minicnn train` wrote (robust)")
+                        help=f"a network that ships with minicnn, {' or '.join(models.shipped_names())}; published weights "
+                             "that were fetched, vgg19 for one (see `minicnn weights list`); or a file that `minicnn "
+                             "train`, `minicnn weights import` or, for style, `minicnn style-train` wrote (robust)")
 
 
 def add_device(parser):
@@ -134,10 +137,27 @@ def require_writable(path, suffixes, read=()):
         raise ValueError(f"cannot write {path}: it is what the work begins with, and would be lost; choose another")
 
 
-def require_checkpoint(checkpoint):
-    """Raise ValueError when there is none to resume from."""
-    if not checkpoint.exists():
+def require_checkpoint(checkpoint, resume):
+    """Raise ValueError when there is none to resume from, or else one that would be lost."""
+    if resume and not checkpoint.exists():
         raise ValueError(f"there is no checkpoint {checkpoint} to resume: check -o, or start without --resume")
+    if not resume and checkpoint.exists():
+        raise ValueError(f"{checkpoint} holds a run already: go on with --resume, or delete it or choose another -o to "
+                         "start anew")
+
+
+@contextlib.contextmanager
+def resuming(checkpoint):
+    """Whatever a damaged checkpoint leads to within it is told with its name and the mend."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        if str(checkpoint) in str(error):        # it says so itself
+            raise
+        raise ValueError(f"{checkpoint} is damaged: delete it, and begin anew without --resume "
+                         f"({type(error).__name__}: {error})") from error
 
 
 def load_model(name_or_path, network=None, device="cpu"):
@@ -148,6 +168,15 @@ def load_model(name_or_path, network=None, device="cpu"):
     """
     path = models.find(name_or_path)
     return models.load(path, network).to(chosen_device(device)), path
+
+
+def load_classifier(name_or_path, network=None, device="cpu"):
+    """The same, for what feature maps alone cannot do.  Raises ValueError where the layers that know classes are missing."""
+    model, path = load_model(name_or_path, network, device)
+    if not model.class_names:
+        raise ValueError(f"{path} holds the feature maps of a network alone, without the layers that know classes: remove "
+                         "it, and fetch or import the weights again without --features")
+    return model, path
 
 
 # ---- What a network thinks of pictures -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .. import __version__, evaluation, images, weights
 from ..attack import l2_attack, linf_attack
 from ..data import NAMES
 from ..files import atomic_write
-from .common import (add_command, add_data, add_device, add_model, amount, bar, load_data, load_model, positive,
+from .common import (add_command, add_data, add_device, add_model, amount, bar, load_classifier, load_data, positive,
                      require_writable)
 
 ATTACKS = {"l2": (l2_attack, .5, .1, 10), "linf": (linf_attack, 8 / 255, 2 / 255, 10)}    # radius, step, steps
@@ -54,7 +54,7 @@ def quotient(text):
 
 def run_evaluate(args):
     _complete(args)
-    model, weights_path = load_model(args.model, device=args.device)
+    model, weights_path = load_classifier(args.model, device=args.device)
     test = _test_pictures(args, model)
     said = {"plain": evaluation.evaluate(model, test, progress="plain")}
     if args.attack:

@@ -18,7 +18,7 @@ from ..progress import learning_curves, statistics, statistics_table, write_csv
 from ..training import OPTIMIZERS, SCHEDULES, Settings, Training, accuracy
 from ..userfile import is_place
 from .common import (add_command, add_data, add_device, add_network, amount, load_data, load_model, natural, positive,
-                     require_checkpoint, require_writable)
+                     require_checkpoint, require_writable, resuming)
 
 FIRST_STEPS = 10                                 # are timed for the estimate
 DEFAULTS = Settings()
@@ -111,7 +111,8 @@ def run_train(args):
     start = _start_of_pictures(train)
     training = Training(_first_model(args, train).to(args.device), train, _settings(args), checkpoint)
     if args.resume:
-        training.resume()
+        with resuming(checkpoint):
+            training.resume()
     if collective.rank() == 0:
         _introduce(training, args)
     try:
@@ -156,11 +157,7 @@ def _checked_places(args):
     """The path of the checkpoint.  Raises ValueError when it is there and should not be, or the other way round."""
     require_writable(args.output, [".safetensors"])
     checkpoint = Path(args.output).with_suffix(".ckpt")
-    if args.resume:
-        require_checkpoint(checkpoint)
-    if not args.resume and checkpoint.exists():
-        raise ValueError(f"{checkpoint} holds a run already: go on with --resume, or delete it or choose another -o to "
-                         "start anew")
+    require_checkpoint(checkpoint, args.resume)
     return checkpoint
 
 

@@ -15,8 +15,8 @@ from ..classification import classify, in_channels, in_size
 from ..generate.features import FOR_UNITS, activations, excite
 from ..generate.inversion import NO_PRIOR, Recipe, invert
 from ..models import read_class_names
-from .common import (add_command, add_device, add_model, amount, bar, complain, eight_bits, load_model, natural, opinions,
-                     positive, require_writable)
+from .common import (add_command, add_device, add_model, amount, bar, complain, eight_bits, load_classifier, load_model,
+                     natural, opinions, positive, require_writable)
 
 LIKELIEST, LONGEST_NAME = 5, 40
 SIDE = 96                                        # of the pictures that are drawn, or the network's own if that is larger
@@ -65,7 +65,7 @@ def _add_own_network(parser):
 
 
 def run_classify(args):
-    model, _ = load_model(args.model, args.network, args.device)
+    model, _ = load_classifier(args.model, args.network, args.device)
     if args.classes:
         model.class_names = read_class_names(args.classes, len(model.class_names))
     failed = 0
@@ -154,7 +154,8 @@ def _add_ways(parser):
 def run_invert(args):
     started = time.perf_counter()
     _complete(args)
-    model, weights_path = load_model(args.model, args.network, args.device)
+    load = load_model if args.target_layer else load_classifier
+    model, weights_path = load(args.model, args.network, args.device)
     shape = _shape(model, args)
     args.size, args.display = shape[0], args.display or max(SHEET_SIDE, shape[0])
     names = [_subject(args)] if not args.all else model.class_names

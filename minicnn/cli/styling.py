@@ -17,7 +17,8 @@ from ..generate.style import DTYPES, LOSS_NAMES, OPTIMIZERS, STARTS, Style, Tran
 from ..models.stylizer import is_stylizer, load_stylizer, save_stylizer
 from ..tensor import no_grad
 from ..training import finished_first
-from .common import add_command, add_model, amount, load_model, natural, positive, require_checkpoint, require_writable
+from .common import (add_command, add_model, amount, load_model, natural, positive, require_checkpoint, require_writable,
+                     resuming)
 
 SIDE = 256                                       # of the result where none is asked for
 PREVIEW_SECONDS = 3                              # between two previews, and before the first
@@ -128,7 +129,8 @@ def run_style(args):
     model, weights_path = load_model(args.model)
     transfer, finish = _begun(args, model)
     if args.resume:
-        transfer.resume(checkpoint)
+        with resuming(checkpoint):
+            transfer.resume(checkpoint)
     _introduce(args, transfer)
     keeper = Keeper(args, transfer, finish, checkpoint, _settings(args, weights_path))
     if not keeper.run():
@@ -144,7 +146,8 @@ def _run_in_one_pass(args):
     started, path = time.perf_counter(), models.find(args.model)
     require_writable(args.output, images.PICTURE_FORMATS, [args.content])
     if not is_stylizer(path):
-        args.usage_error("name at least one STYLE, or with --model a network that `minicnn style-train` taught one")
+        args.usage_error(f"{args.model} has learned no style: name at least one STYLE, or with --model a network that "
+                         "`minicnn style-train` taught one")
     network, (content, finish) = load_stylizer(path), _content(args)
     with no_grad():
         picture = network(of_side(content, args.size or max(content.shape[:2]))[None]).data[0]
@@ -178,10 +181,10 @@ def _is_picture(start):
 
 
 def _checkpoint(args):
-    """Beside the output, out.png.ckpt: out.ckpt may be that of a training.  Raises ValueError where --resume finds none."""
+    """Beside the output, out.png.ckpt: out.ckpt may be that of a training.  Raises ValueError where --resume finds none, or
+    a run that was stopped would be lost without it; one that ends removes its own."""
     checkpoint = Path(f"{args.output}.ckpt")
-    if args.resume:
-        require_checkpoint(checkpoint)
+    require_checkpoint(checkpoint, args.resume)
     return checkpoint
 
 
@@ -232,7 +235,8 @@ def _introduce(args, transfer):
     sides = " -> ".join(map(str, transfer.sides))
     print(f"{args.model}: {transfer.progress()[1]} steps, longer side {sides} pixels")
     if args.model == "robust":
-        print("a network for photographs draws finer: `minicnn weights fetch vgg19`, then --model vgg19")
+        fetching = "" if models.cached("vgg19").is_file() else "`minicnn weights fetch vgg19`, then "
+        print(f"a network for photographs draws finer: {fetching}--model vgg19")
 
 
 class Keeper:
@@ -334,7 +338,8 @@ def run_style_train(args):
     require_writable(args.output, [".safetensors"], [models.find(args.model)])
     training, weights_path = _training(args)
     if args.resume:
-        training.resume(checkpoint)
+        with resuming(checkpoint):
+            training.resume(checkpoint)
     if not _learn(training, checkpoint):
         print("minicnn: stopped; the checkpoint is written, the same command with --resume goes on", file=sys.stderr)
         return 130

@@ -10,17 +10,18 @@ import math
 import numpy as np
 
 _common = np.random.default_rng(0)
-_skipping = contextvars.ContextVar("skipping", default=False)
+_skipping = contextvars.ContextVar("skipping", default=None)     # None, or [how many numbers may still be asked for]
 
 
 @contextlib.contextmanager
-def skipped():
+def skipped(most=math.inf):
     """Within `with mc.init.skipped():` nothing is drawn, all weights are 0: for networks whose weights are loaded next.
 
     A large array of zeros takes neither time nor memory until something is written into it: of VGG-19's 575 MB nothing is
     there yet.
+    most   how many numbers may be asked for within: more is a ValueError, before it takes the memory
     """
-    token = _skipping.set(True)
+    token = _skipping.set([min(most, *(_skipping.get() or [most]))])
     try:
         yield
     finally:
@@ -72,9 +73,19 @@ def normal(shape, std, rng=None):
 
 def zeros(shape):
     """All 0: biases."""
+    _count(shape)
     return np.zeros(shape, np.float32)
 
 
 def ones(shape):
     """All 1: the scales of normalisation."""
+    _count(shape)
     return np.ones(shape, np.float32)
+
+
+def _count(shape):
+    """Raises ValueError when with these a network has more numbers than `skipped` allows."""
+    left = _skipping.get() or [math.inf]
+    left[0] -= math.prod(shape)
+    if left[0] < 0:
+        raise ValueError("it needs more numbers than there are")

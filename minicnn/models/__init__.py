@@ -17,6 +17,7 @@ from pathlib import Path
 from .. import weights
 from ..layers import init
 from ..userfile import is_place
+from . import stylizer
 from .alexnet import alexnet, alexnet_2012, alexnet_small
 from .classifier import Classifier, Standardize, numbered_classes, read_class_names
 from .imagenet import PREPROCESSING, ImageNetClassifier, fully_convolutional
@@ -37,6 +38,7 @@ IMAGENET = {"alexnet": alexnet, "alexnet-2012": alexnet_2012, "vgg11": vgg11, "v
             "vgg13": vgg13, "vgg13-bn": vgg13_bn, "vgg16-c": vgg16_c, "vgg16": vgg16, "vgg16-bn": vgg16_bn, "vgg19": vgg19,
             "vgg19-bn": vgg19_bn, "squeezenet1-1": squeezenet1_1}
 NETWORKS = {**SMALL, **IMAGENET}
+CHECKPOINTS = ("training", "style", "stylizing")     # what else a safetensors file may be, by what it says of itself
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -113,17 +115,28 @@ def load(name_or_path, network=None):
               it, but is only data: what it names is never run unless it is named here, too.
 
     Raises FileNotFoundError for a name that is none of them, or a missing file.py; ValueError for a file that describes no
-    network of ours, or one of one's own when `network` is not given.
+    network of ours, or one of one's own when `network` is not given; MemoryError, which names the file.
     """
     path = find(name_or_path)
-    state, metadata = weights.read(path)
-    if "architecture" not in metadata:
-        raise ValueError(f"{path} holds weights but does not say of which network: build the network yourself and use "
-                         "minicnn.load_into(model, path)")
-    description = _description(metadata["architecture"], path)
-    model = _from_description(description, _named_by_caller(description["network"], network, path), path)
-    model.load_state_dict(state)
+    with weights.enough_memory(path):
+        state, metadata = weights.read(path)
+        if "architecture" not in metadata:
+            raise ValueError(f"{path} {_what_else(metadata, path)}")
+        description = _description(metadata["architecture"], path)
+        named = _named_by_caller(description["network"], network, path)
+        model = _from_description(description, named, path, weights.allowance(state))
+        weights.put(state, model, path)
     return model.eval()
+
+
+def _what_else(metadata, path):
+    """What a file is that describes no classifier, and what to do with it."""
+    if stylizer.KEY in metadata:
+        return f"is a network that stylises, no classifier: minicnn style photo.jpg --model {path} -o out.png"
+    if any(key in metadata for key in CHECKPOINTS):
+        return "is a checkpoint, no network: the command that wrote it goes on from there with --resume"
+    return (f"holds weights but does not say of which network: for weights of others, minicnn weights import {path} "
+            "--network NAME -o new.safetensors; in Python, build the network, and minicnn.load_into(model, path)")
 
 
 def _description(text, path):
@@ -150,17 +163,19 @@ def _named_by_caller(described, network, path):
     return described if network is None else network
 
 
-def _from_description(description, network, path):
+def _from_description(description, network, path, most):
+    """most   numbers that may be asked for: a description of a network with more costs neither time nor memory"""
     # Nothing need be drawn, for all weights are read next; only a function of one's own may do something with them first.
-    drawing = contextlib.nullcontext() if is_place(network) else init.skipped()
+    drawing = contextlib.nullcontext() if is_place(network) else init.skipped(most)
     try:
         with drawing:
             model = build(network, description["class_names"], rng=0, **description["options"])
-        model.start = ClassGaussian(len(model.class_names), channels=model.input_shape[2]) if description["start"] else None
+            model.start = ClassGaussian(len(model.class_names), channels=model.input_shape[2]) \
+                if description["start"] else None
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} needs the network that {description['network']!r} built: {error}; "
                                 "its weights alone are no network") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         if is_place(network):                    # the caller's own file: what is wrong with it, it says itself
             raise
         raise _cannot_build(path, error) from error

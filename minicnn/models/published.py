@@ -38,7 +38,11 @@ def _torchvision(name, size=None, sha256=None):
 
 
 def _timm(network, sha256):
-    """The same weights as torchvision's, with some names of timm's own."""
+    """The same weights as torchvision's, with some names of timm's own.
+
+    Its files promise no hash by their names, so only those are fetched whose SHA-256 is known.  Another one that was fetched
+    by other means, of timm's VGG-19 for one, is read by `minicnn weights import FILE --network vgg19`.
+    """
     return Remote(f"{network}-timm.safetensors", None, sha256,
                   tuple(f"{address}timm/{network}.tv_in1k/resolve/main/model.safetensors" for address in HUGGING_FACE))
 

@@ -7,6 +7,8 @@ under a horse.
 """
 import numpy as np
 
+from ..backend import to_numpy
+from ..layers import init
 from ..layers.module import Module
 from ..layers.pool import adaptive_avg_pool2d
 from ..layers.resample import upsample
@@ -24,8 +26,8 @@ class ClassGaussian(Module):
     def __init__(self, classes, rank=RANK, channels=3):
         super().__init__()
         self.channels, numbers = channels, SIDE * SIDE * channels
-        self.register_buffer("mean", np.zeros((classes, numbers), np.float32))
-        self.register_buffer("factor", np.zeros((classes, numbers, rank), np.float32))
+        self.register_buffer("mean", init.zeros((classes, numbers)))
+        self.register_buffer("factor", init.zeros((classes, numbers, rank)))
 
     def fit(self, data):
         """Learn from a Dataset: the mean, and the RANK widest directions around it.  The pictures may be of any size.
@@ -49,7 +51,8 @@ class ClassGaussian(Module):
         size   H = W, or the pair (H, W);  rng: a numpy Generator
         """
         z = rng.standard_normal((len(labels), self.factor.shape[2], 1)).astype(np.float32)
-        small = self.mean[labels] + (self.factor[labels] @ z)[..., 0]    # (n, 192)
+        mean, factor = to_numpy(self.mean), to_numpy(self.factor)        # also where the network lies on the GPU
+        small = mean[labels] + (factor[labels] @ z)[..., 0]              # (n, 192)
         small = small.reshape(-1, SIDE, SIDE, self.channels)
         with no_grad():
             return np.clip(upsample(small, size=size, mode="bilinear").data, 0, 1)

@@ -9,7 +9,7 @@ import json
 from .. import weights
 from ..layers.activation import ReLU, sigmoid
 from ..layers.conv import Conv2d
-from ..layers.init import generator
+from ..layers.init import generator, skipped
 from ..layers.module import Module, Sequential
 from ..layers.normalize import GroupNorm
 from ..layers.resample import upsample
@@ -43,11 +43,16 @@ class Stylizer(Module):
     width    channels of the first convolution; then twice and four times as many
     blocks   residual blocks in the middle
     rng      a Generator, a seed or None, see layers/init.py
+
+    Raises ValueError for more than WIDEST channels or MOST_BLOCKS blocks, and in use for pictures that are too small.
     """
-    LEAST = 24
+    LEAST, WIDEST, MOST_BLOCKS = 24, 128, 32
 
     def __init__(self, width=16, blocks=3, rng=None):
         super().__init__()
+        if width not in range(1, self.WIDEST + 1) or blocks not in range(self.MOST_BLOCKS + 1):
+            raise ValueError(f"a stylizer has a width of 1 to {self.WIDEST} and 0 to {self.MOST_BLOCKS} blocks, "
+                             f"not {width!r:.20} and {blocks!r:.20}")
         rng, self.options = generator(rng), {"width": width, "blocks": blocks}
         self.first = Sequential(*step(3, width, 9, rng=rng), ReLU())
         self.half = Sequential(*step(width, 2 * width, 3, 2, rng), ReLU())
@@ -79,17 +84,16 @@ def load_stylizer(path):
 
     Raises FileNotFoundError, or ValueError for a file that holds something else.
     """
-    state, metadata = weights.read(path)
-    if KEY not in metadata:
-        raise ValueError(f"{path} holds no network that stylises: train one with `minicnn style-train`")
-    try:
-        options = {name: int(value) for name, value in json.loads(metadata[KEY]).items()}
-        if not set(options) == {"width", "blocks"} or not (0 < options["width"] <= 256 and 0 <= options["blocks"] <= 64):
-            raise ValueError(f"a network with {options}")
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} describes a network that this version cannot build ({error})") from None
-    model = Stylizer(**options, rng=0)
-    model.load_state_dict(state)
+    with weights.enough_memory(path):
+        state, metadata = weights.read(path)
+        if KEY not in metadata:
+            raise ValueError(f"{path} holds no network that stylises: train one with `minicnn style-train`")
+        try:
+            with skipped(weights.allowance(state)):
+                model = Stylizer(**json.loads(metadata[KEY]), rng=0)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path} describes a network that this version cannot build ({error})") from None
+        weights.put(state, model, path)
     return model.eval()
 
 

@@ -4,17 +4,17 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
+sys.path.append(os.path.dirname(__file__))          # at the end: there is another conftest
 
 
 @pytest.fixture(scope="module")
-def cp():
+def cp(request):
     if os.environ.get("MINICNN_CUPY") == "gpu":
         import cupy
         yield cupy
         return
     import standin
-    standin.MODE = "check"
+    standin.MODE = getattr(request.module, "MODE", "check")              # "fast" in a test file of whole runs
     yield standin.install()
     for name in [name for name in sys.modules if name.partition(".")[0] == "cupy"]:
         del sys.modules[name]

@@ -31,10 +31,10 @@ def assert_same(results, rtol=2e-5):
         np.testing.assert_allclose(got, wanted, rtol=rtol, atol=rtol * max(1, np.abs(wanted).max(initial=0)))
 
 
-@pytest.mark.parametrize("share", [256, 7], ids=["shares of 256", "shares of 7"])
+@pytest.mark.parametrize("steps", [32, 1], ids=["long walks", "short walks"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_batch_norm_as_numpy(cp, shape, share, monkeypatch):
-    monkeypatch.setattr(normalize, "SHARE", share)
+def test_batch_norm_as_numpy(cp, shape, steps, monkeypatch):
+    monkeypatch.setattr(normalize, "STEPS", steps)
     running = dict(running_mean=np.zeros(shape[-1], np.float32), running_var=np.ones(shape[-1], np.float32))
     assert_same(both(cp, mc.batch_norm, shape, **running))
 
