@@ -1,25 +1,28 @@
 """The device's memory: NumPy's, each array in a block of its own with guard zones before and behind.
 
-New memory is full of ones: as floats they are NaN, so that who reads what nobody wrote does not get a harmless 0.
+New memory is full of ones: as floats they are NaN, so that who reads what nobody wrote does not get a harmless 0.  The guard
+zones are NaN too, but signalling ones, which any arithmetic turns into the other kind: `x[-1] += 1` leaves a trace.
 """
 import numpy as np
 
 GUARD = ALIGNMENT = 256                          # bytes; CuPy's arrays too begin at multiples of 256
+GUARDED = np.frombuffer(np.uint32(0x7fa00000).tobytes(), np.uint8)
 
 
 class Block:
     """`size` bytes of the device."""
 
     def __init__(self, size):
-        self._memory = np.full(size + 2 * GUARD + ALIGNMENT, 0xff, np.uint8)
+        self._memory = np.resize(GUARDED, size + 2 * GUARD + ALIGNMENT)
         begin = self._memory.ctypes.data + GUARD
         self._first = GUARD + -begin % ALIGNMENT
         self.bytes = self._memory[self._first:self._first + size]
+        self.bytes[...] = 0xff
 
     def is_whole(self):
         """Whether nobody wrote into the guard zones."""
-        before, behind = self._memory[:self._first], self._memory[self._first + self.bytes.size:]
-        return bool((before == 0xff).all() and (behind == 0xff).all())
+        untouched = self._memory == np.resize(GUARDED, self._memory.size)
+        return bool(untouched[:self._first].all() and untouched[self._first + self.bytes.size:].all())
 
 
 def allocate(shape, dtype, axes=None):
