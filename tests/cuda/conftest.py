@@ -26,12 +26,32 @@ def pytest_collection_modifyitems(items):
             item.add_marker("gpu")
 
 
+def _chosen(config):
+    return "gpu" if config.getoption("markexpr") == "gpu" else os.environ.get("MINICNN_CUPY", "standin")
+
+
 @pytest.fixture(scope="module")
 def cp(request):
     """The library `cupy`, for the tests of one file, which may say MODE = "fast" where they are whole runs."""
-    on_gpu = request.config.getoption("markexpr") == "gpu"
-    library = LIBRARIES["gpu" if on_gpu else os.environ.get("MINICNN_CUPY", "standin")]
-    yield from library(getattr(request.module, "MODE", "check"))
+    yield from LIBRARIES[_chosen(request.config)](getattr(request.module, "MODE", "check"))
+
+
+@pytest.fixture(params=[0, 1, 2], ids=["forward", "backward", "at random"])
+def thread_order(request, cp):
+    """Makes an emulator run threads and blocks in this order.  A GPU chooses the order itself."""
+    library, order = _chosen(request.config), request.param
+    mode = getattr(request.module, "MODE", "check")
+    if library == "gpu" and order:
+        pytest.skip("a GPU chooses the order itself")
+    if library == "emulated":
+        sys.modules["realcupy"].activate(mode, order)
+    if library == "standin":
+        sys.modules["standin"].ORDER = order
+    yield order
+    if library == "emulated":
+        sys.modules["realcupy"].activate(mode)
+    if library == "standin":
+        sys.modules["standin"].ORDER = 0
 
 
 def _standin(mode):
