@@ -46,7 +46,8 @@ def shares(layer, gpu):
     size = tile_of(layer)
     tall, broad = TILES[size]
     blocks = math.ceil(N * H * W / tall) * math.ceil(K / broad)
-    rounds, at_once = math.ceil(blocks / gpu.multiprocessors), min(BLOCKS[size], max(1, blocks // gpu.multiprocessors))
+    rounds = math.ceil(blocks / gpu.multiprocessors)
+    at_once = min(BLOCKS[size], rounds)
     flops, moved = 2 * 9 * N * H * W * C * K, 4 * (N * H * W * (C + K) + 9 * C * K)
     return {"instructions": FFMA / INSTRUCTIONS[size],
             "shared memory": FFMA / (SCHEDULERS * (4 * SHARED_LOADS + STORES)),
