@@ -1,7 +1,7 @@
 """Normalisation's kernels against NumPy: outputs, all gradients, running statistics.
 
-The shapes fill no tile, row or share: channels above a warp (33), a row of threads (130), a block (300), and 515, which three tiles
-of one width do not make.
+The shapes fill no tile, row or share: channels above a warp (33), a row of threads (130), a block (300), and 515, which
+three tiles of one width do not make.
 """
 import numpy as np
 import pytest
