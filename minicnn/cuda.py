@@ -52,6 +52,16 @@ def in_c_order(array):
     return sys.modules["cupy"].array(array, order="C")
 
 
+@functools.cache
+def fused(inputs, outputs, operation, name):
+    """CuPy's ElementwiseKernel: some steps with each number in one journey through memory, written as a line of C++.
+
+    inputs, outputs  "T x, T bias", "T y": types and names; T is the dtype of the arrays
+    Call it with the inputs, which broadcast, and perhaps the arrays to write into.
+    """
+    return sys.modules["cupy"].ElementwiseKernel(inputs, outputs, operation, name)
+
+
 class Parameter(NamedTuple):
     """Of a kernel: dtype None is a struct of ints; least and most are the limits of a number that is passed by value."""
     name: str

@@ -79,28 +79,32 @@ __device__ T joined_over_rows(T own) {
 }
 
 // means, squares (images, shares, channels).   E[x^2] - E[x]^2 would lose the digits of a large mean: so each thread moves
-// its mean along as it reads (Welford 1962).
+// its mean along as it reads (Welford 1962).  And it measures all numbers from an origin among them, the channel's first in
+// the image: around 10000 a mean can be told to .001 only, but differences from a number nearby are exact.  The means of
+// several shares keep that origin until they are one.
 extern "C" __global__ void __launch_bounds__(256) channel_moments(const float* x, float* means, float* squares,
                                                                   Images images) {
     const Walk walk = own_walk(images);
+    const float origin = walk.channel < images.channels ? x[walk.base] : 0;
     Moments own = {0, 0, 0};
     for (int pixel = walk.first + threadIdx.y; pixel < walk.end; pixel += blockDim.y) {
-        const float value = x[walk.base + pixel * images.channels], away = value - own.mean;
+        const float value = x[walk.base + pixel * images.channels] - origin, away = value - own.mean;
         own.count += 1;
         own.mean += away / own.count;
         own.square += away * (value - own.mean);
     }
     own = joined_over_rows(own);
     if (threadIdx.y == 0 && walk.channel < images.channels) {
-        means[walk.row * images.channels + walk.channel] = own.mean;
+        means[walk.row * images.channels + walk.channel] = images.shares > 1 ? own.mean : origin + own.mean;
         squares[walk.row * images.channels + walk.channel] = own.square;
     }
 }
 
 // The second stage: mean, square (images, channels) from means, squares (images, shares, channels).  The shares are now what
 // the pixels were.  A share has `share` pixels, the last one what is left of `pixels`.
-extern "C" __global__ void __launch_bounds__(256) join_moments(const float* means, const float* squares, float* mean,
-                                                               float* square, Images shares, int pixels, int share) {
+extern "C" __global__ void __launch_bounds__(256) join_moments(const float* x, const float* means, const float* squares,
+                                                               float* mean, float* square, Images shares, int pixels,
+                                                               int share) {
     const Walk walk = own_walk(shares);
     Moments own = {0, 0, 0};
     for (int i = walk.first + threadIdx.y; i < walk.end; i += blockDim.y) {
@@ -109,20 +113,21 @@ extern "C" __global__ void __launch_bounds__(256) join_moments(const float* mean
     }
     own = joined_over_rows(own);
     if (threadIdx.y == 0 && walk.channel < shares.channels) {
-        mean[walk.row * shares.channels + walk.channel] = own.mean;
+        const float origin = x[walk.row * pixels * shares.channels + walk.channel];
+        mean[walk.row * shares.channels + walk.channel] = origin + own.mean;
         square[walk.row * shares.channels + walk.channel] = own.square;
     }
 }
 
 // The running statistics of a batch norm:   running <- running + momentum (batch - running), a thread a channel.
-// correction: count / (count - 1), which makes the variance unbiased.   Either array may be null.
+// The variance is the unbiased one, square / (count - 1).   Either array may be null.
 extern "C" __global__ void move_running(float* running_mean, float* running_var, const float* mean, const float* square,
-                                        int channels, float count, float correction, float momentum) {
+                                        int channels, float count_less_1, float momentum) {
     for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < channels; c += gridDim.x * blockDim.x) {
         if (running_mean)
             running_mean[c] += momentum * (mean[c] - running_mean[c]);
         if (running_var)
-            running_var[c] += momentum * (square[c] / count * correction - running_var[c]);
+            running_var[c] += momentum * (square[c] / count_less_1 - running_var[c]);
     }
 }
 

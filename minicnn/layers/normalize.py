@@ -46,7 +46,7 @@ def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=Tr
     if count < 2:
         raise ValueError(f"batch_norm: one value per channel in x of shape {x.shape} has no variance: "
                          "use a larger batch, or training=False")
-    if runs_kernels(x, weight, bias, running_mean, running_var):
+    if x.size and runs_kernels(x, weight, bias, running_mean, running_var):
         return _batch_norm_by_kernels(x, weight, bias, running_mean, running_var, momentum, eps, count)
     mean, variance = _statistics(x, count)
     _move(running_mean, mean, momentum)
@@ -173,25 +173,29 @@ def _batch_norm_by_kernels(x, weight, bias, running_mean, running_var, momentum,
     mean, square = _moments_by_kernels(x, 1)
     if processes() > 1:
         mean, square = (array.reshape(1, C) for array in _joined(mean, square, x.size // C, count))
-    if all(array is None or array.flags.c_contiguous for array in (running_mean, running_var)):
-        kernels.launch("move_running", C, running_mean, running_var, mean, square, C, count, count / (count - 1), momentum)
+    running = [array for array in (running_mean, running_var) if array is not None]
+    if all(array.flags.c_contiguous for array in running):
+        kernels.launch("move_running", C if running else 0, running_mean, running_var, mean, square, C, count - 1, momentum)
     else:
         _move(running_mean, mean[0], momentum)
         _move(running_var, square[0] / (count - 1), momentum)
-    return _normalized_by_kernels(x, weight, bias, (mean, square), C, count, eps)
+    return _normalized_by_kernels(x, weight, bias, (mean, square), C, count, eps, total_of_all)
 
 
-def _normalized_by_kernels(x, weight, bias, moments, groups, count, eps):
-    """y and the three gradient rules, from the moments (images, C) of channels of `count` pixels each."""
+def _normalized_by_kernels(x, weight, bias, moments, groups, count, eps, of_all=tuple):
+    """y and the three gradient rules, from the moments (images, C) of channels of `count` pixels each.
+
+    of_all: makes of a list of sums over pixels those over the pixels of all processes, where these are normalised together.
+    """
     xp, C, images = array_library(x), x.shape[-1], len(moments[0])
     members, weight = C // groups, in_c_order(weight)
     mean, inverse, scale = xp.empty((3, images, C), x.dtype)
     sets, warps = images * groups, 32 * images * groups
     kernels.launch("group_constants", warps, *moments, weight, mean, inverse, scale, sets, groups, members, count, eps)
-    sums, shared = _gradient_sums_by_kernel(x, mean, images), images == 1 and groups == C         # a batch norm
+    sums = _gradient_sums_by_kernel(x, mean, images)
 
     def grad_x(dy):
-        plain, along = total_of_all(sums(dy)) if shared else sums(dy)
+        plain, along = of_all(sums(dy))
         offset, slope = xp.empty((2, images, C), x.dtype)
         kernels.launch("gradient_constants", warps, plain, along, weight, inverse, offset, slope, sets, groups, members,
                        count * members)
@@ -230,7 +234,7 @@ def _moments_by_kernels(x, images):
         return means, squares
     mean, square = xp.empty((2, images, C), x.dtype)
     width, tiles = min(C, 8), -(-C // 8)                         # few columns a block, so that there are many blocks
-    kernels.launch("join_moments", ((images * tiles,), (width, THREADS // 8)), means, squares, mean, square,
+    kernels.launch("join_moments", ((images * tiles,), (width, THREADS // 8)), x, means, squares, mean, square,
                    (shares, C, shares, 1, tiles), pixels, share)
     return mean, square
 
@@ -251,7 +255,7 @@ def _gradient_sums_by_kernel(x, mean, images):
     def sums(dy):
         parts = xp.empty((2, images, walk[3], C), x.dtype)
         kernels.launch("gradient_sums", blocks, x, mean, in_c_order(dy), parts, walk, rows)
-        plain, along = parts.sum(axis=2) if walk[3] > 1 else parts[:, :, 0]
+        plain, along = parts.sum(axis=2) if walk[3] > 1 else parts.reshape(2, images, C)
         return plain, along
     return sums
 
