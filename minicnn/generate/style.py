@@ -19,7 +19,7 @@ from ..optim import LBFGS, Adam, WeightAverage
 from ..tensor import raise_first_nonfinite, tensor
 from .colour import histogram_matched
 from .extractor import Extractor
-from .goal import Goal
+from .goal import Goal, of_side
 from .textures import LOSSES
 from .tiles import Tiling, tile_within
 
@@ -189,7 +189,7 @@ class Transfer:
     def picture(self):
         """The result so far: (H, W, 3) float32 in 0..1."""
         (pixels,) = self.average.averaged() if self.average else (self.pixels.data.copy(),)
-        return np.clip(pixels[0], 0, 1).astype(np.float32)
+        return np.clip(pixels[0], 0, 1, out=pixels[0]).astype(np.float32, copy=False)
 
     def progress(self):
         """(steps done, steps altogether)"""
@@ -206,10 +206,10 @@ class Transfer:
 
     def _begin_scale(self, before):
         """Everything in the size of this scale; `before` is the picture of the last one, None in the first."""
+        self.pixels = self.optimizer = self.average = self.goal = None           # their memory is for the new ones
         side = self.sides[self.scale]
         content = of_side(self.content, side)
-        styles = [of_side(style.picture, self.style_scale * side) for style in self.styles]
-        self.goal = Goal(self.tiling, self.recipe, content, self.styles, styles, self.seed)
+        self.goal = Goal(self.tiling, self.recipe, content, self.styles, self.style_scale * side, self.seed)
         start = self._start(content) if before is None else resize(before, content.shape[:2], "bicubic")
         self._place(np.clip(start, 0, 1)[None])
 
@@ -252,12 +252,7 @@ class Transfer:
 
 
 def _hash(array):
-    return hashlib.sha256(np.ascontiguousarray(array, np.float32).tobytes()).hexdigest()[:16]
-
-
-def of_side(picture, side):
-    """The picture with that longer side, at least one pixel wide."""
-    return np.clip(resize(picture, max(1, round(side)), "lanczos"), 0, 1)
+    return hashlib.sha256(np.ascontiguousarray(array, np.float32)).hexdigest()[:16]
 
 
 def stylize(content, style, model, recipe, size=None, seed=0, watch=None):
