@@ -34,7 +34,7 @@ class Extractor:
     def __init__(self, model, layers, pooling="max"):
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
-        self.layers = list(layers)
+        self.model, self.layers = model, list(layers)
         places = {name: _place(model, name) for name in self.layers}
         self.steps = _steps(list(model.features), set(places.values()), pooling)
         if getattr(model, "preprocess", None) is not None:

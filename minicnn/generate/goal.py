@@ -47,7 +47,7 @@ class Region:
     def share(self, size):
         """How much each pixel of a map of that size (H, W) counts: (H, W), adding up to 1."""
         if self.mask is None:
-            return np.full(size, 1 / np.prod(size))
+            return np.broadcast_to(1 / np.prod(size), size)
         share = np.clip(resize(self.mask, size, "bilinear"), 0, None)
         return share / share.sum()
 

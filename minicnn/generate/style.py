@@ -20,8 +20,9 @@ from ..tensor import raise_first_nonfinite, tensor
 from .colour import histogram_matched
 from .extractor import Extractor
 from .goal import Goal, of_side
+from .memory import planned
 from .textures import LOSSES
-from .tiles import Tiling, tile_within
+from .tiles import Tiling
 
 LOSS_NAMES = (*LOSSES, "sliced")
 STARTS = ("content", "noise", "matched")
@@ -107,7 +108,8 @@ class Transfer:
     size         longer side of the result; None: the content's own
     style_scale  how large the styles are beside the content: at 2, brush strokes are twice as wide
     seed         of the noise and of the sliced loss
-    memory       None, or about how many bytes the feature maps may take: larger pictures are looked at in tiles
+    memory       None, or how many bytes the process may take altogether: larger pictures are looked at in tiles, and
+                 L-BFGS keeps fewer of its past steps; ValueError where that is not enough
     start        None, or a picture (h, w, 3) of any size to begin with, in place of the recipe's start
     """
 
@@ -119,8 +121,9 @@ class Transfer:
         if not sum(style.weight for style in self.styles) > 0:
             raise ValueError("at least one style must have a weight above 0")
         extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
-        self.tiling = Tiling(extractor, recipe.margin, tile_within(memory, extractor, np.dtype(recipe.dtype).itemsize))
         self.sides, self.style_scale = recipe.sides(size or max(content.shape[:2])), style_scale
+        plan = planned(memory, extractor, recipe, content, self.styles, self.sides[-1], style_scale)
+        self.tiling, self.pairs = Tiling(extractor, recipe.margin, plan.tile), plan.pairs
         self.scale = self.step_number = 0
         self.losses = []
         self._begin_scale(None)
@@ -145,9 +148,9 @@ class Transfer:
             raise ValueError(f"{path} is no checkpoint of this transfer: take the same pictures and options, or begin anew "
                              "without --resume")
         self.scale, self.losses = place["scale"], place["losses"]
-        self._begin_scale(arrays["pixels"][0])
-        self.step_number = place["step"]
+        self._enter_scale()
         self._place(arrays["pixels"])
+        self.step_number = place["step"]
         for part, owner in (("optimizer", self.optimizer), ("average", self.average)):
             if owner:
                 owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
@@ -206,12 +209,17 @@ class Transfer:
 
     def _begin_scale(self, before):
         """Everything in the size of this scale; `before` is the picture of the last one, None in the first."""
-        self.pixels = self.optimizer = self.average = self.goal = None           # their memory is for the new ones
+        content = self._enter_scale()
+        start = self._start(content) if before is None else resize(before, content.shape[:2], "bicubic")
+        self._place(np.clip(start, 0, 1)[None])
+
+    def _enter_scale(self):
+        """The goal in the size of this scale; returns the content in it.  What is there of another size makes room."""
+        self.pixels = self.optimizer = self.average = self.goal = None
         side = self.sides[self.scale]
         content = of_side(self.content, side)
         self.goal = Goal(self.tiling, self.recipe, content, self.styles, self.style_scale * side, self.seed)
-        start = self._start(content) if before is None else resize(before, content.shape[:2], "bicubic")
-        self._place(np.clip(start, 0, 1)[None])
+        return content
 
     def _place(self, pixels):
         """Go on from pixels (1, H, W, 3) with a new optimizer."""
@@ -230,7 +238,7 @@ class Transfer:
 
     def _optimizer(self):
         if self.recipe.optimizer == "lbfgs":
-            return LBFGS([self.pixels], max_iter=1, history=100, tolerance_grad=0, tolerance_change=0)
+            return LBFGS([self.pixels], max_iter=1, history=self.pairs, tolerance_grad=0, tolerance_change=0)
         return Adam([self.pixels], self.recipe.lr, betas=(.9, .99))
 
     def _move(self):

@@ -7,7 +7,6 @@ Around the whole picture lies a margin, where it is continued as in a mirror: so
 the margin belongs to no tile.
 """
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,33 +64,6 @@ def spans(length, tile):
     tile = -(-tile // GRID) * GRID
     return [Span(start, min(start + tile, length), max(0, start - RIM), min(start + tile + RIM, length), length)
             for start in range(0, length, tile)]
-
-
-def tile_within(memory, extractor, itemsize=4):
-    """The side of a tile whose feature maps and gradients, numbers of `itemsize` bytes, take about `memory`; None without.
-
-    Raises ValueError for a memory in which not even a small tile finds room.
-    """
-    if memory is None:
-        return None
-    side = math.isqrt(int(memory / bytes_a_pixel(extractor, itemsize))) - 2 * RIM
-    if side < RIM:
-        least = (3 * RIM) ** 2 * bytes_a_pixel(extractor, itemsize)
-        raise ValueError(f"{memory / 1e6:.0f} MB are too little memory for this network: it needs {least / 1e6:.0f} MB")
-    return side // GRID * GRID
-
-
-def bytes_a_pixel(extractor, itemsize=4):
-    """About how much memory the feature maps of a picture and their gradients take, for each of its pixels.
-
-    Every step's output is kept for the gradient, and while it is computed there are about as many numbers again.
-    """
-    with no_grad():
-        x, numbers = tensor(np.zeros((1, PROBE, PROBE, 3), np.float32)), 0
-        for _, step in extractor.steps:
-            x = step(x)
-            numbers += x.data.size
-    return 2 * itemsize * numbers / PROBE ** 2
 
 
 class Tiling:
