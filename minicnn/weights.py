@@ -17,8 +17,8 @@ from .files import atomic_write, sha256_of
 
 _MOST_LINES = 20                                 # of a mismatch that an error shows; the rest is counted
 
-_KINDS = {"U64": "u8", "I64": "i8", "F64": "f8", "F32": "f4", "U32": "u4", "I32": "i4", "F16": "f2", "U16": "u2", "I16": "i2",
-          "I8": "i1", "U8": "u1", "BOOL": "b1"}    # by NumPy's names, in the order in which the library writes arrays
+_KINDS = {"U64": "u8", "I64": "i8", "F64": "f8", "F32": "f4", "U32": "u4", "I32": "i4", "F16": "f2", "U16": "u2",
+          "I16": "i2", "I8": "i1", "U8": "u1", "BOOL": "b1"}     # NumPy's names, in the order that the library writes in
 
 
 def save(model_or_state, path, metadata=None, dtype=None):
@@ -125,7 +125,7 @@ def _kind(name, array):
     for kind, numpys in _KINDS.items():
         if array.dtype.newbyteorder("=") == np.dtype(numpys):
             return kind
-    raise ValueError(f"save: {name} holds numbers of type {array.dtype}, which a safetensors file cannot; convert them first")
+    raise ValueError(f"save: {name} holds numbers of type {array.dtype}, which a safetensors file cannot; convert them")
 
 
 def _text(value):

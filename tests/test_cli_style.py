@@ -108,7 +108,7 @@ def test_masks_are_one_for_each_style(run):
 
 def test_tiles_within_a_given_memory_change_nothing_that_can_be_seen(run):
     big = "--size 400 --smallest 400 --first-steps 2"
-    for name, memory in (("whole", ""), ("tiled", "--memory 9")):
+    for name, memory in (("whole", ""), ("tiled", "--memory 116")):
         code, _, err = run(f"style photo.png one.png -o {name}.png {big} {memory}")
         assert code == 0, err
     assert np.abs(mc.read_image("whole.png") - mc.read_image("tiled.png")).mean() < 2 / 255
@@ -164,11 +164,12 @@ def test_a_network_without_known_layers_says_what_to_name_and_then_works(run, ca
     assert Path("out.png").is_file()
 
 
-def test_ctrl_c_keeps_the_best_and_resume_goes_on(run, net, tmp_path):
-    words = ["style", "photo.png", "one.png", "--first-steps", "60", "--smallest", "48", "--size", "48"]
+def test_ctrl_c_keeps_the_picture_so_far_and_resume_goes_on(run, net, tmp_path):
+    words = ["style", "photo.png", "one.png", "--first-steps", "200", "--smallest", "48", "--size", "48", "--animate", "a.gif"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "minicnn", *words, "--model", net, "-o"]
     assert subprocess.run([*command, "whole.png"], env=environment, capture_output=True, timeout=300).returncode == 0
+    Path("a.gif").unlink()
     process = subprocess.Popen([*command, "out.png"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "steps" in process.stdout.readline()
     time.sleep(.3)
@@ -176,10 +177,13 @@ def test_ctrl_c_keeps_the_best_and_resume_goes_on(run, net, tmp_path):
     _, err = process.communicate(timeout=120)
     if process.returncode == 0:
         pytest.skip("this machine was done before the Ctrl-C")
-    assert process.returncode == 130 and "out.png is the best so far" in err
+    assert process.returncode == 130 and "out.png is the picture so far" in err
     assert Path("out.png").is_file() and Path("out.png.ckpt").is_file()
+    with Image.open("a.gif") as animation:                        # of as much as there was
+        assert animation.size == (256, 171)
     done = subprocess.run([*command, "out.png", "--resume"], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert "a.gif begins with what comes after step" in done.stdout
     with Image.open("out.png") as one, Image.open("whole.png") as other:
         assert np.array_equal(np.asarray(one), np.asarray(other))
     assert not Path("out.png.ckpt").exists()

@@ -19,7 +19,7 @@ from ..images import resize
 from ..parallel import in_parallel
 from ..tensor import no_grad, tensor
 from .objectives import roughness
-from .textures import LOSSES, Moments, mixed, moments, projected, sliced_loss, slices
+from .textures import LOSSES, SORTED, Moments, mixed, moments, projected, sliced_loss
 
 LINES = 64                        # directions from which the sliced loss looks at each layer
 
@@ -63,9 +63,9 @@ class Goal:
     """
 
     def __init__(self, tiling, recipe, content, styles, side, seed=0):
-        self.tiling, self.recipe, self.side, self.sliced = tiling, recipe, side, recipe.loss == "sliced"
+        self.tiling, self.recipe, self.side, self.sliced = tiling, recipe, side, recipe.loss in SORTED
         if self.sliced and (tiling.tile or any(style.mask is not None for style in styles)):
-            raise ValueError("the sliced loss sorts all pixels of the picture: no tiles and no masks with it")
+            raise ValueError(f"the {recipe.loss} loss sorts all pixels of the picture: no tiles and no masks with it")
         self.content, self.parts = self._batch(content), tiling.parts(content.shape[:2])
         self.wanted = self._content_of(self.parts[0]) if len(self.parts) == 1 else None
         self.shares = self._content_shares()
@@ -110,7 +110,7 @@ class Goal:
         maps, goals = [{layer: look.map.data for layer, look in seen.items()} for seen in looks], {}
         for layer in self.recipe.style:
             pixels = np.concatenate([seen[layer].reshape(-1, seen[layer].shape[-1]) for seen in maps])
-            directions = slices(pixels.shape[-1], LINES, np.random.default_rng(seed))
+            directions = SORTED[self.recipe.loss](pixels.shape[-1], LINES, np.random.default_rng(seed))
             goals[layer] = directions, projected(pixels, directions)
         return goals
 

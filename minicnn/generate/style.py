@@ -21,10 +21,10 @@ from .colour import histogram_matched
 from .extractor import Extractor
 from .goal import Goal, of_side
 from .memory import planned
-from .textures import LOSSES
+from .textures import LOSSES, SORTED
 from .tiles import Tiling
 
-LOSS_NAMES = (*LOSSES, "sliced")
+LOSS_NAMES = (*LOSSES, *SORTED)
 STARTS = ("content", "noise", "matched")
 OPTIMIZERS = ("adam", "lbfgs")
 DTYPES = ("float32", "float64")
@@ -37,7 +37,7 @@ class StyleRecipe:
 
     style      {layer: weight}: what its statistics are compared in.  The weights are made to add up to 1
     content    {layer: weight}: what the content's feature maps are compared in
-    loss       of the statistics: "w2", "relative", "gram", "mean-std" or "sliced", see textures.py
+    loss       of the statistics: "w2", "relative", "gram", "mean-std", "sliced" or "histogram", see textures.py
     relative_content   whether the content's loss is a share of the mean square of its features, or their plain difference
     content_weight, style_weight, smoothness   of the parts: content, style, and the roughness of the picture
     pooling    "max", "average" or "l2": see Extractor
@@ -92,12 +92,16 @@ class Style:
     """A picture whose style is wanted.
 
     picture   (H, W, 3) in 0..1
-    weight    how much of it, beside the others of its region
-    mask      None, or where in the content it is wanted: (h, w) in 0..1, of any size
+    weight    how much of it, beside the other styles: those of a region are mixed, and regions weighed against each other
+    mask      None, or where in the content it is wanted: (h, w) in 0..1, of any size, not 0 everywhere
     """
     picture: np.ndarray
     weight: float = 1.
     mask: np.ndarray = None
+
+    def __post_init__(self):
+        if self.mask is not None and not np.max(self.mask) > 0:
+            raise ValueError("the mask of a style is black everywhere: it must be above 0 where the style is wanted")
 
 
 class Transfer:

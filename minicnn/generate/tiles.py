@@ -71,8 +71,8 @@ class Tiling:
 
     margin   pixels by which a picture is continued on each side
     tile     side of the tiles in pixels, or None: all in one
-    Raises ValueError for tiles if the network's maps are not the picture's size divided by whole numbers that divide GRID, or
-    the margin is wider than half a rim.
+    Raises ValueError for tiles if the network's maps are not the picture's size divided by whole numbers that divide GRID,
+    or the margin is wider than half a rim.
     """
 
     def __init__(self, extractor, margin, tile=None):
