@@ -212,7 +212,7 @@ def return_freed_memory():
 
     For work that must not take more than a given amount: kept arrays leave holes, which others of another size do not fill.
     """
-    _tell_malloc((_M_MMAP_MAX, 65536), (_M_MMAP_THRESHOLD, _LARGE))
+    _tell_malloc((_M_MMAP_MAX, 65536), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, _LARGE))
 
 
 def _tell_malloc(*options):

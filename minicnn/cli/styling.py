@@ -155,11 +155,7 @@ def _run_in_one_pass(args):
     require_writable(args.output, images.PICTURE_FORMATS, [args.content])
     if not is_stylizer(path):
         args.usage_error("name at least one STYLE, or with --model a network that `minicnn style-train` taught one")
-    useless = [name for name in _given(args) if name not in IN_ONE_PASS or (name, args.colours) in _MATCHED]
-    if useless:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
-        args.usage_error(f"{args.model} draws its one style in a single pass, where {options} would do nothing: leave that "
-                         "out; --size and --colours keep are what it knows")
+    _refuse_what_one_pass_cannot(args)
     network, (content, finish) = load_stylizer(path), _content(args)
     with no_grad():
         picture = network(of_side(content, args.size or max(content.shape[:2]))[None]).data[0]
@@ -169,12 +165,14 @@ def _run_in_one_pass(args):
     return 0
 
 
-_MATCHED = {("colours", how) for how in MATCHES}  # the styles are, and there are none in one pass
-
-
-def _given(args):
-    """The names of what on the command line is not as it is by default."""
-    return [name for name, value in vars(args).items() if value != args.default_of(name)]
+def _refuse_what_one_pass_cannot(args):
+    """Whatever is not as it is by default, and would be ignored."""
+    given = [name for name, value in vars(args).items() if value != args.default_of(name)]
+    useless = [name for name in given if name not in IN_ONE_PASS or name == "colours" and args.colours != "keep"]
+    if useless:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
+        args.usage_error(f"{args.model} draws its one style in a single pass, where {options} would do nothing: leave that "
+                         "out; --size and --colours keep are what it knows")
 
 
 def _checked_places(args):
