@@ -58,8 +58,8 @@ class Goal:
     tiling    a Tiling of an Extractor of the recipe's layers;  recipe: a StyleRecipe
     content   (H, W, 3) in 0..1
     styles    a list of Style, which are looked at with the longer side `side`, one after the other
-    seed      of the directions of the sliced loss
-    Raises ValueError for tiles or masks with the sliced loss, which is not made of moments.
+    seed      of the directions of the loss "sliced"
+    Raises ValueError for tiles or masks with a loss that sorts the pixels: it is not made of moments.
     """
 
     def __init__(self, tiling, recipe, content, styles, side, seed=0):
