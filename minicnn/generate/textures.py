@@ -1,7 +1,7 @@
 """What a picture is made of, wherever in it: the statistics of its feature maps, and how far two of them are apart.
 
 All of them forget places.  The mean of each channel and the mean of the products of each two of them, the Gram matrix, are
-enough for four of the five losses here, and they are sums over pixels: so they can be gathered from parts of a picture, from
+enough for four of the six losses here, and they are sums over pixels: so they can be gathered from parts of a picture, from
 masked regions, and from several pictures at once.
 """
 from dataclasses import dataclass
@@ -118,6 +118,14 @@ def slices(C, count, rng):
     """`count` random directions in C dimensions, unit vectors: (C, count) float32."""
     directions = rng.standard_normal((C, count)).astype(np.float32)
     return directions / np.linalg.norm(directions, axis=0)
+
+
+def axes(C, count=None, rng=None):
+    """Each channel for itself: (C, C) float32.  Along them the sliced loss compares histograms of channels (Risser 2017)."""
+    return np.eye(C, dtype=np.float32)
+
+
+SORTED = {"sliced": slices, "histogram": axes}
 
 
 def projected(x, directions):
