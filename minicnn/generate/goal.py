@@ -108,9 +108,10 @@ class Goal:
 
     def _sliced_goals(self, looks, seed):
         """{layer: (directions, the sorted projections of all pictures' pixels)}"""
-        maps, goals = [{layer: look.map.data for layer, look in seen.items()} for seen in looks], {}
+        goals = {}
         for layer in self.recipe.style:
-            pixels = array_library(*(seen[layer] for seen in maps)).concatenate([seen[layer].reshape(-1, seen[layer].shape[-1]) for seen in maps])
+            maps = [seen[layer].map.data for seen in looks]
+            pixels = array_library(*maps).concatenate([y.reshape(-1, y.shape[-1]) for y in maps])
             directions = SORTED[self.recipe.loss](pixels.shape[-1], LINES, np.random.default_rng(seed))
             goals[layer] = directions, projected(pixels, directions)
         return goals
