@@ -1,6 +1,7 @@
 """Normalisation's kernels against NumPy: outputs, all gradients, running statistics.
 
-The shapes fill no tile, row or share: channels below and above a warp (33), a row of threads (130) and a block (300).
+The shapes fill no tile, row or share: channels above a warp (33), a row of threads (130), a block (300), and 515, which
+three tiles of one width do not make.
 """
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from minicnn import collective
 from minicnn.backend import to_numpy
 from minicnn.layers import normalize
 
-SHAPES = [(2, 3, 5, 1), (4, 7, 5, 3), (1, 5, 3, 5), (2, 5, 6, 33), (3, 5), (2, 17, 19, 130), (3, 2, 2, 300), (2, 513)]
+SHAPES = [(2, 3, 5, 1), (4, 7, 5, 3), (1, 5, 3, 5), (2, 5, 6, 33), (3, 5), (2, 17, 19, 130), (3, 2, 2, 300), (5, 3, 2, 515)]
 GROUPED = [((2, 5, 7, 6), 1), ((2, 5, 7, 6), 3), ((2, 5, 7, 6), 6), ((3, 12), 3), ((1, 17, 19, 18), 18), ((5, 3, 1, 66), 2),
            ((2, 3, 3, 130), 1), ((2, 2, 3, 300), 100), ((0, 3, 4, 6), 2), ((4, 1, 1, 5), 1), ((1, 40, 1, 33), 33)]
 ROWS = [*SHAPES, (5, 1030), (0, 4, 4, 3), (2, 1, 1, 1), (9, 31), (300, 2)]
