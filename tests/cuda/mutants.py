@@ -8,8 +8,8 @@ The faults stand in lists, mutants_*.py beside this file:
     MUTANTS = [("layers/pool.cu", "value > maximum", "value >= maximum", "the last of equal maxima"), ...]
     SURVIVORS = {"the last of equal maxima": "why no test can see it"}
 
-The second text takes the place of the first, which must occur once.  The tests are those of test_kernels_pool.py for pool.cu,
-else those named after its folder.  A fault in the emulator's eyes counts as found, text that does not compile does not.
+The second text takes the place of the first, which must occur once.  The tests are test_kernels_pool.py for pool.cu, else
+those named after its folder.  A fault in the emulator's eyes counts as found, text that does not compile does not.
 """
 import argparse
 import importlib

@@ -1,7 +1,7 @@
 """How many warps a multiprocessor holds at once, by CUDA's published rules.
 
-A multiprocessor hides the time that memory takes by going on with another warp.  How many it holds is limited by four things,
-each of which a block takes in whole portions: places for blocks, places for warps, registers and shared memory.
+A multiprocessor hides the time that memory takes by going on with another warp.  How many it holds is limited by four
+things, each of which a block takes in whole portions: places for blocks, places for warps, registers and shared memory.
 
 The numbers are those of NVIDIA's CUDA C++ Programming Guide, "Compute Capabilities" (technical specifications), and of its
 Occupancy Calculator (portions).

@@ -1,8 +1,8 @@
 """What NVIDIA's compiler makes of each kernel:   python tests/cuda/report.py [86 90 ...] [--write PAGE.md]
 
-A table of registers, and bytes that spill, for every architecture; and for those that are named (else sm_86) a table with all
-else: shared memory, warps on a multiprocessor, and what the instructions of the hot loop do.  --write puts both into a page
-between its lines <!-- report --> and <!-- end of report -->.
+A table of registers, and bytes that spill, for every architecture; and for those that are named (else sm_86) a table with
+all else: shared memory, warps on a multiprocessor, and what the instructions of the hot loop do.  --write puts both into a
+page between its lines <!-- report --> and <!-- end of report -->.
 """
 import argparse
 from pathlib import Path
@@ -12,8 +12,8 @@ import sass
 import sources
 from occupancy import occupancy
 
-HEAD = ("| kernel | registers | spills | shared memory | threads | occupancy (limit) | hot loop: instructions | FFMA | shared | "
-        "spills |", "| --- |" + " ---: |" * 9)
+HEAD = ("| kernel | registers | spills | shared memory | threads | occupancy (limit) | hot loop: instructions | FFMA | "
+        "shared | spills |", "| --- |" + " ---: |" * 9)
 BEGIN, END = "<!-- report -->\n", "<!-- end of report -->"
 
 
@@ -38,8 +38,8 @@ def rows_of(path, architecture):
 
 def details(architecture):
     """The table of one architecture."""
-    lines = [f"**sm_{architecture}** ({nvrtc.ARCHITECTURES[architecture]}): bytes, threads of a block, and the hot loop", "", *HEAD]
-    return lines + [line for path in sources.FILES for line in rows_of(path, architecture)]
+    title = f"**sm_{architecture}** ({nvrtc.ARCHITECTURES[architecture]}): bytes, threads of a block, and the hot loop"
+    return [title, "", *HEAD] + [line for path in sources.FILES for line in rows_of(path, architecture)]
 
 
 def summary(architectures):

@@ -10,7 +10,8 @@ import nvrtc
 _INSTRUCTION = re.compile(r"/\*([0-9a-f]{4,6})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)([^;]*);")
 _TARGET = re.compile(r"0x([0-9a-f]+)")
 KINDS = {"FFMA": "FFMA", "FADD": "other arithmetic", "FMUL": "other arithmetic", "MUFU": "other arithmetic",
-         "LDG": "global", "STG": "global", "LDS": "shared", "STS": "shared", "LDL": "spills", "STL": "spills", "BAR": "barrier"}
+         "LDG": "global", "STG": "global", "LDS": "shared", "STS": "shared", "LDL": "spills", "STL": "spills",
+         "BAR": "barrier"}
 
 
 @dataclass(frozen=True)

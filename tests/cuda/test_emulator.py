@@ -28,44 +28,58 @@ def kernel(body, head=""):
 
 INDEX = "const int i = blockIdx.x * blockDim.x + threadIdx.x, t = threadIdx.x;\n"         # line 3 in what follows
 
+SHARED = INDEX + "__shared__ float s[64];\n"         # lines 3 and 4
+
 FAULTS = {  # name: (body, what the error says, its line);  found in checked mode
-    "read behind an array": ("if (i < n) y[i] = x[i + 1];", "out of bounds: read of 4 bytes, 0 bytes behind", 4),
-    "write behind an array": ("y[i] = 1;", "out of bounds: write of 4 bytes, 0 bytes behind", 4),
-    "write before an array": ("if (i < n) y[i - 1] = 1;", "out of bounds: write", 4),
-    "the last float4 not whole": ("if (i < n / 4 + 1) reinterpret_cast<float4*>(y)[i] = make_float4(0, 0, 0, 0);",
-                                  "out of bounds: write of 16 bytes, of which only the first 8", 4),
-    "write to an input": ("if (i < n) x[i] = 0;", "write to a read-only array", 4),
-    "behind a shared array": ("__shared__ float s[64];\ns[t + 1] = 1;", "out of bounds: write of 4 bytes in shared memory, 0 bytes behind s", 5),
-    "behind a shared row": ("__shared__ float s[2][8], other[8];\ns[1][t % 9] = 1;", "out of bounds", 5),
-    "float4 from an odd place": ("if (i < 2) reinterpret_cast<float4*>(y)[i] =\nreinterpret_cast<float4*>(x + 1)[i];", "misaligned: read of 16 bytes", "[45]"),
-    "float4 in shared memory": ("__shared__ float s[64];\nif (t == 0) *reinterpret_cast<float4*>(s) = make_float4(0, 0, 0, 0);",
-                                "misaligned: write of 16 bytes", 5),
-    "no barrier before a read": ("__shared__ float s[64];\ns[t] = x[t];\nif (i < n) y[i] = s[63 - t];",
-                                 "data race: read of what thread|uninitialised", 6),
-    "no barrier before a write": ("__shared__ float s[64];\ns[t] = x[t];\n__syncthreads();\nconst float v = s[(t + 1) % 64];\n"
-                                  "s[t] = v;", "data race: write of what another thread of the block read", 8),
-    "no __syncwarp": ("__shared__ float s[64];\ns[t] = 1;\nif (t < 32) s[t ^ 1] = s[t] + 1;", "data race: .* of s", "[56]"),
-    "all write one number": ("y[0] = t;", "data race: write of what thread", 4),
-    "sum of a block": ("y[0] += x[t];", "data race: ", 4),
-    "blocks write one number": ("if (t == 0) y[0] = blockIdx.x;", "data race: write of what another block wrote", 4),
-    "a block reads another's": ("if (i < n) y[i] = 1;\nif (blockIdx.x == 1) x[t] + y[t] > 0 ? (void)(y[64] = y[t]) : (void)0;",
-                                "data race: read of what another block wrote", 5),
-    "a block writes what another read": ("y[64 + t % 6] = 0;\nif (t == 1) y[69] = y[0];\nif (blockIdx.x && t == 2) y[0] = 1;",
-                                         "data race", 4),
-    "atomic and plain": ("if (i == 0) y[0] = 0;\natomicAdd(&y[0], x[t]);", "data race: atomic operation", 5),
-    "shared memory that nobody wrote": ("__shared__ float s[64];\nif (t) s[t] = 0;\n__syncthreads();\nif (i < n) y[i] = s[t];",
-                                        "uninitialised: read", 7),
-    "bytes beside each other": ("unsigned char* b = reinterpret_cast<unsigned char*>(y);\nb[i] = 1;\nb[i + 1] = 2;",
-                                "data race: write", 5),
+    "read behind an array": (INDEX + "if (i < n) y[i] = x[i + 1];", "out of bounds: read of 4 bytes, 0 bytes behind", 4),
+    "write behind an array": (INDEX + "y[i] = 1;", "out of bounds: write of 4 bytes, 0 bytes behind", 4),
+    "write before an array": (INDEX + "if (i < n) y[i - 1] = 1;", "out of bounds: write", 4),
+    "the last float4 not whole": (
+        INDEX + "if (i < n / 4 + 1) reinterpret_cast<float4*>(y)[i] = make_float4(0, 0, 0, 0);",
+        "out of bounds: write of 16 bytes, of which only the first 8", 4),
+    "write to an input": (INDEX + "if (i < n) x[i] = 0;", "write to a read-only array", 4),
+    "behind a shared array": (
+        SHARED + "s[t + 1] = 1;", "out of bounds: write of 4 bytes in shared memory, 0 bytes behind s", 5),
+    "behind a shared row": (INDEX + "__shared__ float s[2][8], other[8];\ns[1][t % 9] = 1;", "out of bounds: .*behind s", 5),
+    "float4 from an odd place": (
+        INDEX + "if (i < 2) reinterpret_cast<float4*>(y)[i] =\nreinterpret_cast<float4*>(x + 1)[i];",
+        "misaligned: read of 16 bytes", "[45]"),
+    "float4 in shared memory": (
+        SHARED + "if (t == 0) *reinterpret_cast<float4*>(s) = make_float4(0, 0, 0, 0);", "misaligned: write of 16 bytes", 5),
+    "no barrier before a read": (
+        SHARED + "s[t] = x[t];\nif (i < n) y[i] = s[63 - t];", "data race: read of what thread|uninitialised", 6),
+    "no barrier before a write": (
+        SHARED + "s[t] = x[t];\n__syncthreads();\nconst float v = s[(t + 1) % 64];\ns[t] = v;",
+        "data race: write of what another thread of the block read", 8),
+    "no __syncwarp": (SHARED + "s[t] = 1;\nif (t < 32) s[t ^ 1] = s[t] + 1;", "data race: .* of s", "[56]"),
+    "all write one number": (INDEX + "y[0] = t;", "data race: write of what thread", 4),
+    "sum of a block": (INDEX + "y[0] += x[t];", "data race: ", 4),
+    "blocks write one number": (
+        INDEX + "if (t == 0) y[0] = blockIdx.x;", "data race: write of what another block wrote", 4),
+    "a block reads another's": (
+        INDEX + "if (i < n) y[i] = 1;\nif (blockIdx.x == 1 && t < 6) y[i] = y[t];",
+        "data race: read of what another block wrote", 5),
+    "a block writes what another read": (
+        INDEX + "if (t < 6) y[1 + blockIdx.x * 6 + t] = y[0];\nif (blockIdx.x == 1 && t == 0) y[0] = 1;",
+        "data race: write of what another block read", 5),
+    "atomic and plain": (INDEX + "if (i == 0) y[0] = 0;\natomicAdd(&y[0], x[t]);", "data race: atomic operation", 5),
+    "shared memory that nobody wrote": (
+        SHARED + "if (t) s[t] = 0;\n__syncthreads();\nif (i < n) y[i] = s[t];", "uninitialised: read .* of s", 7),
+    "bytes beside each other": (
+        INDEX + "unsigned char* b = reinterpret_cast<unsigned char*>(y);\nb[i] = 1;\nb[i + 1] = 2;", "data race: write", 5),
 }
 
 ALWAYS_FAULTS = {  # found in every mode
     "a barrier for some": ("if (t < 32) __syncthreads();", "barrier divergence: 32 threads wait .* 32 have exited", 4),
-    "two barriers": ("if (t < 32) __syncthreads();\nelse\n__syncthreads();", "barrier divergence: .* line 4, some of line 6", 4),
+    "two barriers": (
+        "if (t < 32) __syncthreads();\nelse\n__syncthreads();", "barrier divergence: .* line 4, some of line 6", 4),
     "early return": ("if (i >= n) return;\n__syncthreads();", "barrier divergence: 6 threads wait", 5),
-    "a lane that has left": ("if (t == 5) return;\ny[0] = __shfl_down_sync(0xffffffffu, 1, 1);", "warp operation: waits for lane 5, .* exited", 5),
+    "a lane that has left": (
+        "if (t == 5) return;\ny[0] = __shfl_down_sync(0xffffffffu, 1, 1);",
+        "warp operation: waits for lane 5, .* exited", 5),
     "a lane that is nowhere": ("if (t < 8) y[0] = __shfl_sync(0xffu, 1, 9);", "shuffle: reads lane 9", 4),
-    "a mask without the caller": ("y[0] = __any_sync(0xffffu, 1);", "warp operation: the mask does not name the lane 16", 4),
+    "a mask without the caller": (
+        "y[0] = __any_sync(0xffffu, 1);", "warp operation: the mask does not name the lane 16", 4),
     "a warp waits, others at a barrier": ("if (t < 16) __syncthreads(); else __syncwarp();", "deadlock: ", 4),
     "too much shared memory": ("__shared__ float s[12289];\ns[t] = 0;", "shared memory: s brings .* 49156 bytes", 4),
     "__trap": ("if (i == 3) __trap();", r"__trap\(\) was called", 4),
@@ -76,7 +90,7 @@ ALWAYS_FAULTS = {  # found in every mode
 def test_a_fault_is_found_by_its_line(name):
     body, said, line = FAULTS[name]
     with pytest.raises(emulator.KernelError, match=f"k: ({said}).* at planted.cu:{line}$"):
-        run(kernel(INDEX + body))
+        run(kernel(body))
 
 
 @pytest.mark.parametrize("mode", ["fast", "check"])

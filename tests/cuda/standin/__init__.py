@@ -2,8 +2,8 @@
 
 Arrays are NumPy memory, functions are NumPy's, and kernels run in the emulator.  It is made to be as strict as the real one
 wherever code that works here could fail there: it has only the names and keywords of the real CuPy (cupy_api.json), it
-refuses NumPy's arrays where the real one does, a sum is an array and no number, and no array turns into one of NumPy's unless
-asked to with get().
+refuses NumPy's arrays where the real one does, a sum is an array and no number, and no array turns into one of NumPy's
+unless asked to with get().
 
     cupy = standin.install()       from now on `import cupy` gives the stand-in
     standin.remove()               and no longer

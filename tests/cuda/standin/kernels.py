@@ -10,8 +10,9 @@ import standin
 from .array import host_of, ndarray, on_device, refuse_numpy
 from .memory import overlapping_joined
 
-TYPES = {"?": "bool", "b": "signed char", "B": "unsigned char", "h": "short", "H": "unsigned short", "i": "int", "I": "unsigned",
-         "l": "long long", "L": "unsigned long long", "q": "long long", "Q": "unsigned long long", "f": "float", "d": "double"}
+TYPES = {"?": "bool", "b": "signed char", "B": "unsigned char", "h": "short", "H": "unsigned short", "i": "int",
+         "I": "unsigned", "l": "long long", "L": "unsigned long long", "q": "long long", "Q": "unsigned long long",
+         "f": "float", "d": "double"}
 
 
 class CUDADriverError(RuntimeError):
@@ -78,8 +79,8 @@ class Function:
             kind = "p"                           # a null pointer
         fits = ctypes.sizeof(value) >= size if kind == "i" else ctypes.sizeof(value) == size
         if not fits or (kind != wanted and not (kind == "s" and wanted in "sif")):
-            raise TypeError(f"{self._name}: argument {i}, {argument!r}, would be passed as {ctypes.sizeof(value)} bytes of kind "
-                            f"{kind!r}, but the kernel reads {size} bytes of kind {wanted!r}")
+            raise TypeError(f"{self._name}: argument {i}, {argument!r}, would be passed as {ctypes.sizeof(value)} bytes of "
+                            f"kind {kind!r}, but the kernel reads {size} bytes of kind {wanted!r}")
         return value
 
 
