@@ -60,6 +60,8 @@ def missing():
 
 @functools.lru_cache
 def _library():
+    for part in sorted(folder().glob("lib/libnvrtc-builtins.so.*")):     # some versions do not find it by themselves
+        ctypes.CDLL(str(part), ctypes.RTLD_GLOBAL)
     return ctypes.CDLL(str(next(folder().glob("lib/libnvrtc.so.*"))))
 
 

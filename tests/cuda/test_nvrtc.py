@@ -8,8 +8,8 @@ from emulator.text import kernels_in
 
 installed = pytest.mark.skipif(importlib.util.find_spec("nvidia") is None or nvrtc.missing() is not None,
                                reason=str(nvrtc.missing()))
-SPILLS = {  # (kernel, architecture): bytes that may spill.  Of all others none.
-    **{("convolve_wide", architecture): 88 for architecture in ("75", "80", "86", "89")}, ("convolve_wide", "90"): 20,
+SPILLS = {  # (kernel, architecture): bytes that may spill, seen with NVRTC 13.0 to 13.5.  Of all others none.
+    **{("convolve_wide", architecture): 96 for architecture in ("75", "80", "86", "89", "90")},
     **{("weigh_wide", architecture): 32 for architecture in ("75", "80", "86", "89", "90")},
     ("group_constants", "100"): 4,
 }
