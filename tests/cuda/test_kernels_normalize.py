@@ -17,15 +17,6 @@ GROUPED = [((2, 5, 7, 6), 1), ((2, 5, 7, 6), 3), ((2, 5, 7, 6), 6), ((3, 12), 3)
 ROWS = [*SHAPES, (5, 1030), (0, 4, 4, 3), (2, 1, 1, 1), (9, 31), (300, 2)]
 
 
-@pytest.fixture(params=[0, 1, 2], ids=["forward", "backward", "at random"])
-def thread_order(request, cp, monkeypatch):
-    """The order in which an emulator runs threads and blocks.  A GPU has its own."""
-    if hasattr(cp, "ORDER"):
-        monkeypatch.setattr(cp, "ORDER", request.param)
-    elif request.param:
-        pytest.skip("a GPU chooses the order itself")
-
-
 def both(cp, operation, shape, mean=0., turn=lambda a: a, **options):
     """[outputs, gradients of x, weight and bias, arrays of the options] on NumPy, and the same on the GPU."""
     rng = np.random.default_rng(0)
