@@ -17,6 +17,7 @@ if HERE not in sys.path:
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "gpu: a test of kernels; `-m gpu` runs it on a real GPU, else it is emulated")
+    importlib.import_module("mutants").plant()
 
 
 def pytest_collection_modifyitems(items):
