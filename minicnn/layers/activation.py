@@ -1,4 +1,8 @@
-"""Nonlinearities, one number at a time, and softmax, over the last axis (classes or channels)."""
+"""Nonlinearities, one number at a time, and softmax, over the last axis (classes or channels).
+
+There are no kernels here: on the GPU the same lines are chains of CuPy's elementwise arithmetic and reductions.  Where
+softmax has to be quick, in the loss of a classifier, it is part of cross_entropy's kernel (loss.cu).
+"""
 import math
 
 from ..backend import array_library, is_gpu_array
