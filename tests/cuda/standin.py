@@ -180,12 +180,12 @@ def __getattr__(n):
 
 
 def asnumpy(a, stream=None, order='C', out=None, blocking=True): return a.get() if isinstance(a, ndarray) else np.asarray(a)
-def asarray(a, dtype=None, order=None): return a if isinstance(a, ndarray) and dtype in (None, a.dtype) else array(a, dtype)
+def asarray(a, dtype=None, order=None): return a if isinstance(a, ndarray) and (dtype is None or dtype == a.dtype) else array(a, dtype)   # float64 == None
 def array(a, dtype=None, copy=True, order='K', subok=False, ndmin=0): return _re(np.array(_un(a), dtype=dtype, ndmin=ndmin))
 def empty(shape, dtype=float, order='C'): return _new(shape, dtype)
 def empty_like(a, dtype=None): return _new(a.shape, dtype or a.dtype)
 def get_array_module(*args): return _THIS if any(isinstance(a, ndarray) for a in args) else np
-def ascontiguousarray(a, dtype=None): return a if a._a.flags.c_contiguous and dtype in (None, a.dtype) else _re(np.ascontiguousarray(a._a, dtype))
+def ascontiguousarray(a, dtype=None): return a if a._a.flags.c_contiguous and (dtype is None or dtype == a.dtype) else _re(np.ascontiguousarray(a._a, dtype))
 float16, float32, float64, int8, int32, int64, uint8, uint32, uint64, bool_ = np.float16, np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.uint32, np.uint64, np.bool_
 
 
