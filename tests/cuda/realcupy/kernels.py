@@ -58,11 +58,9 @@ def _compile(source, options=(), *, name_expressions=None, **_):
 
 def _options(source, options):
     """Those that g++ is to see: not the folder of NVIDIA's headers, which the emulator's header stands for."""
-    import cupy
     kept = [option for option in options if option.startswith(("-D", "-U", "-I"))
             and not Path(option[2:], "cuda_runtime.h").exists()]
-    kept.append(f"-I{Path(cupy.__file__).parent}/_core/include")
-    return (*kept, "-DCCPU_RELAXED") if OWN in source[:400] else tuple(kept)
+    return [*kept, "-DCCPU_RELAXED"] if OWN in source[:400] else kept
 
 
 @_Find

@@ -44,6 +44,6 @@ def load():
         raise RuntimeError(f"no emulated CUDA in {FOLDER}: run tests/cuda/realcupy/setup.py and use "
                            "its Python")
     driver()
-    for name in ("libcublas.so.13", "libcurand.so.10"):
+    for name in ("libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10"):
         ctypes.CDLL(str(FOLDER / name), ctypes.RTLD_GLOBAL)
     sys.meta_path.insert(0, _Finder())

@@ -23,7 +23,7 @@ CONSTANTS = ("CUPY_CUDA_VERSION=13020,CUPY_HIP_VERSION=0,CUPY_USE_CUDA_PYTHON=Fa
              f"CUPY_CYTHON_VERSION={CYTHON}")    # of its text, as CuPy's own build sets them
 DIRECTIVES = ("embedsignature=True,c_api_binop_methods=True,binding=False,freethreading_compatible=True,"
               "warn.deprecated.IF=False")
-NOT_SUPPORTED = {"libcuda.so.1": 801, "libcublas.so.13": 15, "libcurand.so.10": 204}       # what a stub returns
+NOT_SUPPORTED = {"libcuda.so.1": 801, "libcublas.so.13": 15, "libcublasLt.so.13": 15, "libcurand.so.10": 204}   # of a stub
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[2]
@@ -97,7 +97,7 @@ def cupy_source(folder, python):
         run(python, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "cupy", "-d", place, f"cupy=={CUPY}",
             env={**os.environ, "CUPY_INSTALL_USE_STUB": "1"})                # its setup shall look for no CUDA
         with tarfile.open(place / f"cupy-{CUPY}.tar.gz") as archive:
-            archive.extractall(place)
+            archive.extractall(place, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     return unpacked
 
 
@@ -110,6 +110,7 @@ def build(place, packages, source, python, headers):
     libs = packages / "cupy_backends/cuda/libs"
     library(place / "libcuda.so.1", sorted((HERE / "libcuda").iterdir()), module, "cuda", headers)
     library(place / "libcublas.so.13", [HERE / "libcublas.cpp"], libs / f"cublas{suffix}", "cublas", headers)
+    library(place / "libcublasLt.so.13", [], libs / f"cublas{suffix}", "cublasLt", headers)      # must be there
     library(place / "libcurand.so.10", [], libs / f"curand{suffix}", "curand", headers)
 
 
