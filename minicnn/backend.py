@@ -89,19 +89,23 @@ def gpu_status():
     than ImportError, and the reason has to reach the user.
     """
     if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed (pip install cupy-cuda12x, for an NVIDIA GPU)"
+        return 'CuPy is not installed (for an NVIDIA GPU: pip install "minicnn[cuda12]", or cuda13 with driver 580 or later)'
     try:
         import cupy
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:
         return _reason(error)
-    return "available" if count > 0 else "CuPy is installed, but this machine has no CUDA device"
+    return "available" if count > 0 else _NO_DEVICE
+
+
+_NO_DEVICE = "CuPy is installed, but this machine has no CUDA device"
 
 
 def _reason(error):
+    """What went wrong in the import, or when CuPy was asked for its devices."""
     text = f"{type(error).__name__}: {error}".splitlines()[0]
-    if "InsufficientDriver" in text:
-        return f"CuPy is installed, but the NVIDIA driver is missing or too old ({text})"
-    if "NoDevice" in text:
-        return f"CuPy is installed, but this machine has no CUDA device ({text})"
-    return f"CuPy is installed, but broken ({text})"
+    if "InsufficientDriver" in text and sys.modules["cupy"].cuda.runtime.driverGetVersion() > 0:
+        return f"CuPy is installed, but the NVIDIA driver is too old for it: update the driver ({text})"
+    if "InsufficientDriver" in text or "NoDevice" in text:                   # without any driver the version is 0
+        return f"{_NO_DEVICE} ({text})"
+    return f"CuPy is installed, but broken: install it again ({text})"

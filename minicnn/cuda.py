@@ -12,9 +12,12 @@ else is checked here, once, on the host.  What CuPy does well by itself (matrix 
 has no kernel: there the same line serves both libraries, `xp = array_library(x)`.
 """
 import functools
+import math
 import re
+import struct
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +31,7 @@ OPTIONS = ("-std=c++17",)
 DTYPES = {"float": np.float32, "int": np.int32, "unsigned": np.uint32, "unsigned char": np.uint8, "bool": np.bool_,
           "unsigned long long": np.uint64}       # of the parameters of a kernel
 
+_NULL = np.uintp(0)
 _KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)')
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
@@ -48,6 +52,35 @@ def in_c_order(array):
     return sys.modules["cupy"].array(array, order="C")
 
 
+@functools.cache
+def fused(inputs, outputs, operation, name):
+    """CuPy's ElementwiseKernel: some steps with each number in one journey through memory, written as a line of C++.
+
+    inputs, outputs  "T x, T bias", "T y": types and names; T is the dtype of the arrays
+    Call it with the inputs, which broadcast, and perhaps the arrays to write into.
+    """
+    return sys.modules["cupy"].ElementwiseKernel(inputs, outputs, operation, name)
+
+
+class Parameter(NamedTuple):
+    """Of a kernel: dtype None is a struct of ints; least and most are the limits of a number that is passed by value."""
+    name: str
+    dtype: np.dtype | None
+    pointer: bool
+    least: float
+    most: float
+
+    @classmethod
+    def read(cls, text):
+        """'const float* __restrict__ x'  ->  Parameter('x', float32, True, ...)"""
+        *words, name = text.replace("*", " * ").replace("const ", " ").replace("__restrict__", " ").split()
+        kind = " ".join(word for word in words if word != "*")
+        dtype = np.dtype(DTYPES[kind]) if kind in DTYPES else None
+        whole = dtype is not None and dtype.kind in "iu"
+        limits = (np.iinfo(dtype).min, np.iinfo(dtype).max) if whole else (-math.inf, math.inf)
+        return cls(name, dtype, "*" in words, *limits)
+
+
 class Kernels:
     """The kernels of one .cu file.   Kernels(__file__, "pool.cu") is the file beside the caller's.
 
@@ -64,14 +97,19 @@ class Kernels:
 
     @functools.cached_property
     def signatures(self):
-        """{kernel: [(type, is a pointer, name), ...]}, read from the text."""
-        return {name: [_parameter(p) for p in parameters.split(",")]
+        """{kernel: [Parameter, ...]}, read from the text."""
+        return {name: [Parameter.read(p) for p in parameters.split(",")]
                 for name, parameters in _KERNEL.findall(_COMMENT.sub(" ", self.text))}
 
     @functools.cached_property
     def module(self):
         """CuPy's module: compiled by NVIDIA's compiler now, or taken from CuPy's cache on disk."""
         return sys.modules["cupy"].RawModule(code=self.text, options=OPTIONS)
+
+    @functools.cached_property
+    def functions(self):
+        """{kernel: CuPy's function}: those that were launched already."""
+        return {}
 
     def launch(self, name, work, *arguments):
         """Start kernel `name` on the GPU.
@@ -91,47 +129,39 @@ class Kernels:
             raise TypeError(f"{self._called(name)} takes {len(parameters)} arguments, not {len(arguments)}")
         values = tuple(self._value(name, *both) for both in zip(parameters, arguments))
         try:
-            self.module.get_function(name)(blocks, threads, values)
+            if name not in self.functions:
+                self.functions[name] = self.module.get_function(name)
+            self.functions[name](blocks, threads, values)
         except Exception as error:
             raise RuntimeError(f"{self._called(name)} on {blocks} blocks of {threads} threads, arguments "
                                f"({', '.join(map(_shown, arguments))}): {error}") from error
 
     def _value(self, name, parameter, argument):
         """The argument as its parameter wants it: CuPy would pass a Python float on as eight bytes of a double."""
-        kind, pointer, called = parameter
-        if kind not in DTYPES:
+        if parameter.dtype is None:
             return _struct(argument)
-        dtype = np.dtype(DTYPES[kind])
-        if not pointer:
-            return self._number(name, dtype, called, argument)
+        if not parameter.pointer:
+            if not parameter.least <= argument <= parameter.most:
+                raise OverflowError(f"{self._called(name)}: {parameter.name} = {argument} does not fit into "
+                                    f"{parameter.dtype}")
+            return parameter.dtype.type(argument)
         if argument is None:
-            return np.uintp(0)
-        if not is_gpu_array(argument) or argument.dtype != dtype or not argument.flags.c_contiguous:
-            raise TypeError(f"{self._called(name)}: {called} must be a {dtype} array on the GPU in C order, not "
-                            f"{_shown(argument)}")
+            return _NULL
+        if not is_gpu_array(argument) or argument.dtype != parameter.dtype or not argument.flags.c_contiguous:
+            raise TypeError(f"{self._called(name)}: {parameter.name} must be a {parameter.dtype} array on the GPU in C "
+                            f"order, not {_shown(argument)}")
         if argument.size > LARGEST:
-            raise OverflowError(f"{self._called(name)}: {called} {argument.shape} has more than {LARGEST} numbers: take a "
-                                "smaller batch")
+            raise OverflowError(f"{self._called(name)}: {parameter.name} {argument.shape} has more than {LARGEST} numbers: "
+                                "take a smaller batch")
         return argument
-
-    def _number(self, name, dtype, called, argument):
-        if dtype.kind in "iu" and not np.iinfo(dtype).min <= argument <= np.iinfo(dtype).max:
-            raise OverflowError(f"{self._called(name)}: {called} = {argument} does not fit into {dtype}")
-        return dtype.type(argument)
 
     def _called(self, name):
         return f"kernel {name} ({self.path.name})"
 
 
-def _parameter(text):
-    """'const float* __restrict__ x'  ->  ('float', True, 'x')"""
-    *kind, name = text.replace("*", " * ").replace("const ", " ").replace("__restrict__", " ").split()
-    return " ".join(word for word in kind if word != "*"), "*" in kind, name
-
-
 def _struct(numbers):
     """A struct of ints: CuPy passes the bytes of an array with one element."""
-    return np.array(numbers, np.int32).view(np.dtype((np.void, 4 * len(numbers))))
+    return np.frombuffer(struct.pack(f"{len(numbers)}i", *numbers), f"V{4 * len(numbers)}")
 
 
 def _grid(work):

@@ -366,7 +366,10 @@ def _eight_bits(picture, path):
     if picture.dtype.kind != "f":
         raise ImageError(f"cannot write {path}: values of type {picture.dtype}; give float 0..1 or uint8 0..255")
     _raise_unless_finite(picture, path)
-    return np.floor(255 * np.clip(picture.astype(np.float32), 0, 1) + .5).astype(np.uint8)
+    scaled = np.clip(picture.astype(np.float32, copy=False), 0, 1)
+    scaled *= 255
+    scaled += .5
+    return scaled.astype(np.uint8)
 
 
 def _raise_unless_finite(picture, path):

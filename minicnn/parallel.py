@@ -26,7 +26,8 @@ from threadpoolctl import ThreadpoolController
 
 _local = threading.local()
 _chosen = []                                     # what threads(n) was last told
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4          # glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4   # glibc's malloc.h
+_LARGE = 1 << 23                                 # bytes of an array that is worth a mapping of its own
 PRODUCT = 1 << 21                                # multiply-adds that are worth a thread of their own
 SMALL_PRODUCT = 10 ** 6                          # multiply-adds up to which OpenBLAS multiplies matrices as they lie
 FEWEST_ROWS = 32                                 # of such a product: with fewer, too little is done with each number
@@ -202,9 +203,22 @@ def keep_freed_memory():
     maps that took more time than the arithmetic.  Concerns the whole process, so only the command line and scripts call it.
     Does nothing where the C library is not glibc.
     """
+    _tell_malloc((_M_MMAP_MAX, 0),                               # no array of its own mapping, which free() returns at once
+                 (_M_TRIM_THRESHOLD, 2**31 - 1))                 # and the heap keeps its size
+
+
+def return_freed_memory():
+    """Ask the C library to give the memory of every large array back at once, whatever `keep_freed_memory` asked before.
+
+    For work that must not take more than a given amount: kept arrays leave holes, which others of another size do not fill.
+    """
+    _tell_malloc((_M_MMAP_MAX, 65536), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, _LARGE))
+
+
+def _tell_malloc(*options):
     if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_MAX, 0)                  # no array of its own mapping, which free() would return at once
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)    # and the heap keeps its size
+        for option in options:
+            mallopt(*option)

@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 
-from .backend import array_library, device_of, to_device, to_numpy
+from .backend import array_library, device_of, is_gpu_array, to_device, to_numpy
 from .hold import hold, release
 
 _recording = contextvars.ContextVar("recording", default=True)
@@ -83,9 +83,9 @@ class Node:
     """
     __slots__ = ("operation", "shape", "sources", "rules", "held")
 
-    def __init__(self, operation, shape, sources, rules):
-        self.operation, self.shape, self.sources, self.rules = operation, shape, sources, rules
-        self.held = hold(rule for rule in rules if rule is not None)
+    def __init__(self, operation, output, sources, rules):
+        self.operation, self.shape, self.sources, self.rules = operation, output.shape, sources, rules
+        self.held = () if is_gpu_array(output) else hold(rule for rule in rules if rule is not None)
 
     def release(self):
         """Let go of the rules, and with them of every array that they kept alive and read-only."""
@@ -257,7 +257,7 @@ def differentiable(operation):
             return Tensor(output)
         # a rule that nobody wants is dropped now, and with it the arrays that only it needed
         wanted = tuple(rule if source is not None else None for source, rule in zip(sources, rules))
-        return Tensor(output, True, Node(name, output.shape, sources, wanted))
+        return Tensor(output, True, Node(name, output, sources, wanted))
     return call
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 from .backend import to_numpy
 from .files import atomic_write, sha256_of
 
 _MOST_LINES = 20                                 # of a mismatch that an error shows; the rest are counted
 
-_KINDS = {"F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"}
+_KINDS = {"U64": "u8", "I64": "i8", "F64": "f8", "F32": "f4", "U32": "u4", "I32": "i4", "F16": "f2", "U16": "u2",
+          "I16": "i2", "I8": "i1", "U8": "u1", "BOOL": "b1"}     # NumPy's names, in the order that the library writes in
 
 
 def save(model_or_state, path, metadata=None, dtype=None):
@@ -31,10 +31,10 @@ def save(model_or_state, path, metadata=None, dtype=None):
     The same weights and metadata give the same bytes.
     Raises ValueError when a weight does not fit into float16, files.WriteError when the file cannot be written.
     """
-    header, numbers = _serialized(_arrays(model_or_state, dtype), metadata)
+    parts = _serialized(_arrays(model_or_state, dtype), metadata)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        file.write(header)
-        file.write(numbers)
+        for part in parts:
+            file.write(part)
 
 
 def read(path, dtype=np.float32):
@@ -107,19 +107,31 @@ def _converted(name, array, dtype):
 
 
 def _serialized(arrays, metadata):
-    """(header, numbers) of a safetensors file as bytes.
+    """A safetensors file in parts: the header, then the numbers of one array after the other, which are not copied.
 
-    The library writes metadata in an order that changes from call to call.  It is added here instead, sorted, so that
-    the same weights always have the same hash.  The header is padded with spaces to a multiple of 8 bytes, as there.
+    These are the library's bytes, the order of arrays too; only the metadata, which it writes in an order that changes from
+    call to call, is sorted, so that the same weights always have the same hash.
+    Raises ValueError for numbers of a type that such files do not hold.
     """
-    data = safetensors.numpy.save(arrays)
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
+    kinds, header, end = {name: _kind(name, array) for name, array in arrays.items()}, {}, 0
     if metadata:
-        header = {"__metadata__": {key: _text(metadata[key]) for key in sorted(metadata)}, **header}
+        header["__metadata__"] = {key: _text(metadata[key]) for key in sorted(metadata)}
+    names = sorted(arrays, key=lambda name: (list(_KINDS).index(kinds[name]), name))
+    for name in names:
+        start, end = end, end + arrays[name].nbytes
+        header[name] = {"dtype": kinds[name], "shape": list(arrays[name].shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text, memoryview(data)[start:]
+    numbers = (arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False) for name in names)
+    return [len(text).to_bytes(8, "little") + text, *(part.reshape(-1).view(np.uint8) for part in numbers)]
+
+
+def _kind(name, array):
+    """The file's word for the type of the numbers."""
+    for kind, numpys in _KINDS.items():
+        if array.dtype.newbyteorder("=") == np.dtype(numpys):
+            return kind
+    raise ValueError(f"save: {name} holds numbers of type {array.dtype}, which a safetensors file cannot; convert them")
 
 
 def _text(value):

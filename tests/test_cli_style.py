@@ -61,6 +61,9 @@ def test_the_same_command_gives_the_same_file_and_says_how_it_was_made(run, net)
         assert run(f"style photo.png one.png two.png --weights 2,1 -o {name}.png --start noise --seed 5 {FEW}")[0] == 0
     with Image.open("a.png") as one, Image.open("b.png") as other:
         assert np.array_equal(np.asarray(one), np.asarray(other))
+    before = Path("a.png").read_bytes()
+    assert run(f"style photo.png one.png two.png --weights 2,1 -o a.png --start noise --seed 5 {FEW}")[0] == 0
+    assert Path("a.png").read_bytes() == before
     settings = mc.images.read_settings("a.png")
     assert settings["command"].startswith("minicnn style photo.png one.png two.png --weights 2,1 -o a.png")
     assert settings["command"].endswith("--model tiny.safetensors") and settings["seed"] == 5
@@ -99,6 +102,23 @@ def test_opacity_is_kept(run):
     assert opacity.shape == (32, 48) and (opacity[:, :22] == 0).all() and (opacity[:, 26:] == 255).all()
 
 
+@pytest.mark.parametrize("white", [False, True])
+def test_half_transparent_content_keeps_its_own_colours(run, white):
+    """A dark picture, half transparent, becomes what the same opaque picture becomes: not a pale one."""
+    dark = (np.asarray(Image.open("photo.png")) * .4).astype(np.uint8)
+    Image.fromarray(dark).save("dark.png")
+    alpha = np.full((40, 60, 1), 128, np.uint8)
+    alpha[:, 50:] = 0 if white else 128
+    Image.fromarray(np.concatenate([dark, alpha], axis=2)).save("half.png")
+    Image.fromarray(np.where(alpha == 0, 255, dark).astype(np.uint8)).save("expected.png")
+    for name in ("half", "expected"):
+        assert run(f"style {name}.png one.png -o {name}-out.png {FEW} --start content")[0] == 0
+    with Image.open("half-out.png") as half, Image.open("expected-out.png") as expected:
+        assert half.mode == "RGBA"
+        away = np.abs(np.asarray(half)[..., :3].astype(int) - np.asarray(expected))
+    assert away.max() <= 1
+
+
 def test_masks_are_one_for_each_style(run):
     left = np.zeros((10, 10), np.uint8)
     left[:, :5] = 255
@@ -109,9 +129,58 @@ def test_masks_are_one_for_each_style(run):
     assert code == 2 and "--masks has 1 entries for 2 styles" in err
 
 
+def test_weights_count_with_masks_too(run):
+    for name, half in (("left", np.arange(60) < 30), ("right", np.arange(60) >= 30)):
+        Image.fromarray(np.tile(half, (40, 1)).astype(np.uint8) * 255).save(f"{name}.png")
+    for name, weights in (("alike", "1,1"), ("unlike", "9,1")):
+        words = f"style photo.png one.png two.png --masks left.png,right.png --weights {weights} -o {name}.png {FEW}"
+        code, _, err = run(words)
+        assert code == 0 and not err
+    assert np.abs(mc.read_image("alike.png") - mc.read_image("unlike.png")).max() > 2 / 255
+
+
+def test_a_black_mask_is_refused_and_a_stretched_one_told_once(run):
+    Image.new("L", (60, 40)).save("black.png")
+    code, _, err = run(f"style photo.png one.png --masks black.png -o out.png {FEW}")
+    assert code == 1 and "the mask black.png is black everywhere: paint white where its style is wanted" in err
+    Image.new("L", (50, 50), 255).save("square.png")
+    Image.new("L", (30, 20), 255).save("small.png")
+    code, _, err = run(f"style photo.png one.png two.png --masks square.png,small.png -o out.png {FEW}")
+    assert code == 0 and err == ("minicnn: warning: photo.png has 60 x 40 pixels, and masks of other proportions are "
+                                 "stretched to it: square.png (50 x 50)\n")
+
+
+IN_BOUNDS = """
+import resource, sys
+from minicnn.cli import main
+code = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc, which can be told how to use memory")
+@pytest.mark.parametrize("bound", [310, 400])
+def test_memory_bounds_all_that_the_process_takes(run, net, bound):
+    mc.write_image(np.clip(mc.resize(mc.read_image("photo.png"), (1000, 1500), "bicubic"), 0, 1), "large.png")
+    words = f"style large.png one.png -o out.png --size 1500 --smallest 1500 --first-steps 2 --memory {bound} --model {net}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", IN_BOUNDS, *words.split()], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) < bound * 1e6
+
+
+def test_too_little_memory_is_refused_with_how_much_it_takes_and_a_short_history_is_told(run):
+    code, _, err = run("style photo.png one.png -o out.png --size 1500 --memory 200")
+    assert code == 1 and "200 MB are too little memory: a picture of 1500 x 1000 pixels needs at least " in err
+    code, out, _ = run("style photo.png one.png -o out.png --size 300 --smallest 300 --first-steps 1 --optimizer lbfgs "
+                       "--memory 150")
+    assert code == 0 and "L-BFGS keeps" in out and "of its past steps, not 100: --memory has no room for more" in out
+
+
 def test_tiles_within_a_given_memory_change_nothing_that_can_be_seen(run):
     big = "--size 400 --smallest 400 --first-steps 2"
-    for name, memory in (("whole", ""), ("tiled", "--memory 9")):
+    for name, memory in (("whole", ""), ("tiled", "--memory 116")):
         code, _, err = run(f"style photo.png one.png -o {name}.png {big} {memory}")
         assert code == 0, err
     assert np.abs(mc.read_image("whole.png") - mc.read_image("tiled.png")).mean() < 2 / 255
@@ -167,11 +236,12 @@ def test_a_network_without_known_layers_says_what_to_name_and_then_works(run, ca
     assert Path("out.png").is_file()
 
 
-def test_ctrl_c_keeps_the_best_and_resume_goes_on(run, net, tmp_path):
-    words = ["style", "photo.png", "one.png", "--first-steps", "60", "--smallest", "48", "--size", "48"]
+def test_ctrl_c_keeps_the_picture_so_far_and_resume_goes_on(run, net, tmp_path):
+    words = ["style", "photo.png", "one.png", "--first-steps", "200", "--smallest", "48", "--size", "48", "--animate", "a.gif"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "minicnn", *words, "--model", net, "-o"]
     assert subprocess.run([*command, "whole.png"], env=environment, capture_output=True, timeout=300).returncode == 0
+    Path("a.gif").unlink()
     process = subprocess.Popen([*command, "out.png"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "steps" in process.stdout.readline()
     time.sleep(.3)
@@ -179,10 +249,13 @@ def test_ctrl_c_keeps_the_best_and_resume_goes_on(run, net, tmp_path):
     _, err = process.communicate(timeout=120)
     if process.returncode == 0:
         pytest.skip("this machine was done before the Ctrl-C")
-    assert process.returncode == 130 and "out.png is the best so far" in err
+    assert process.returncode == 130 and "out.png is the picture so far" in err
     assert Path("out.png").is_file() and Path("out.png.ckpt").is_file()
+    with Image.open("a.gif") as animation:                        # of as much as there was
+        assert animation.size == (256, 171)
     done = subprocess.run([*command, "out.png", "--resume"], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert "a.gif begins with what comes after step" in done.stdout
     with Image.open("out.png") as one, Image.open("whole.png") as other:
         assert np.array_equal(np.asarray(one), np.asarray(other))
     assert not Path("out.png.ckpt").exists()
@@ -208,6 +281,21 @@ def test_a_style_is_learned_and_used_in_one_pass(run, photographs, capsys):
     assert mc.images.read_settings("out.png")["command"] == "minicnn style two.png --model taught.safetensors --size 64 -o out.png"
     code, _, err = run("style photo.png -o out.png")             # the usual network knows no style
     assert code == 2 and "tiny.safetensors has learned no style: name at least one STYLE" in err
+
+
+def test_options_that_one_pass_would_ignore_are_refused_by_name(run, photographs, capsys):
+    assert run(f"{LEARN} --steps 1")[0] == 0
+    ignored = {"--masks": "two.png", "--colours": "pca", "--animate": "a.gif", "--memory": "500", "--resume": "",
+               "--weights": "2", "--steps": "9", "--preset": "gatys", "--seed": "4", "--style-scale": "2", "--lr": ".1",
+               "--style-layers": "relu1_1", "--optimizer": "adam", "--start": "noise"}
+    words = "style two.png --model taught.safetensors -o out.png"
+    for option, value in ignored.items():
+        assert main(shlex.split(f"{words} {option} {value}")) == 2
+        assert f"in a single pass, where {option} would do nothing" in capsys.readouterr().err
+    assert main(shlex.split(" ".join([words, *(" ".join(pair) for pair in ignored.items())]))) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert all(option in err.partition("where ")[2] for option in ignored) and not Path("out.png").exists()
+    assert main(shlex.split(f"{words} --colours keep --size 64")) == 0
 
 
 def test_learning_that_was_stopped_goes_on(run, photographs, monkeypatch):

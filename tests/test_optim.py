@@ -498,6 +498,12 @@ def test_strong_wolfe_conditions_hold_where_it_stops(seed):
     assert abs(found.slope) <= .9 * abs(start.slope)
 
 
+def test_a_line_search_without_tolerance_ends_where_no_length_is_left():
+    """Every step is higher than the start, up to the smallest number there is."""
+    start = Point(0., 0., None, -1.)
+    assert optim.strong_wolfe(lambda length: Point(length, 1., None, 1.) if length else start, start, 1., 0., 5000) == start
+
+
 # ---- schedules, clipping, averages ---------------------------------------------------------------------------------
 
 def test_one_cycle_goes_up_and_down_once():

@@ -4,11 +4,13 @@ import pytest
 
 import minicnn as mc
 from minicnn.generate.extractor import Extractor, folded
+from minicnn.generate.goal import Region
 from minicnn.generate.objectives import roughness
 from minicnn.generate.recipes import recipe_for
 from minicnn.generate.style import Style, StyleRecipe, Transfer, stylize
+from minicnn.generate.memory import MOST_PAIRS, Plan, planned
 from minicnn.generate.textures import LOSSES, moments
-from minicnn.generate.tiles import Tiling, tile_within
+from minicnn.generate.tiles import Tiling
 
 NAMES = ["cat", "dog"]
 STYLE, CONTENT = {"features.3": 1., "features.7": 2.}, {"features.7": 1.}
@@ -107,7 +109,7 @@ def test_sizes_grow_by_the_root_of_two_and_end_in_the_size():
 
 
 def test_recipes_that_make_no_sense_are_refused():
-    for changes, words in [({"loss": "l1"}, "loss must be one of gram, w2, relative, mean-std, sliced, not 'l1'"),
+    for changes, words in [({"loss": "l1"}, "loss must be one of gram, w2, relative, mean-std, sliced, histogram, not 'l1'"),
                            ({"start": "black"}, "start must be one of"), ({"dtype": "float16"}, "dtype must be one of"),
                            ({"optimizer": "sgd"}, "optimizer must be one of"),
                            ({"style": {"a": 0.}}, "at least one layer"), ({"style": {"a": -1.}}, "between 0 and"),
@@ -122,7 +124,7 @@ def transfer(model, **changes):
     return Transfer(picture(1), [Style(picture(2, 20, 20))], model, recipe(**changes), size=24)
 
 
-@pytest.mark.parametrize("loss", ["w2", "relative", "gram", "mean-std", "sliced"])
+@pytest.mark.parametrize("loss", ["w2", "relative", "gram", "mean-std", "sliced", "histogram"])
 def test_gradient_of_the_whole_loss(model, loss):
     """In float64, through padding, network, statistics: against differences in 30 random directions."""
     run = transfer(model, loss=loss, smoothness=2., smallest=24)
@@ -131,14 +133,14 @@ def test_gradient_of_the_whole_loss(model, loss):
     x += .01 * rng.standard_normal(x.shape)                      # away from the content, where its loss has no slope
     run.pixels.data[...] = x
     run.goal.loss(run.pixels).backward()
-    gradient, h = run.pixels.grad, 1e-6
+    gradient, h, rough = run.pixels.grad, 1e-6, 5e-3 if loss == "histogram" else 2e-3      # whose equal values have kinks
     for _ in range(30):
         direction = rng.standard_normal(x.shape)
         values = []
         for side in (h, -h):
             run.pixels.data[...] = x + side * direction
             values.append(run.goal.loss(run.pixels).item())
-        assert (values[0] - values[1]) / (2 * h) == pytest.approx((gradient * direction).sum(), rel=2e-3, abs=1e-6)
+        assert (values[0] - values[1]) / (2 * h) == pytest.approx((gradient * direction).sum(), rel=rough, abs=1e-6)
 
 
 def test_the_content_s_own_loss_is_only_that_of_the_style(model):
@@ -158,7 +160,7 @@ def test_roughness():
 # ---- The run -------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-@pytest.mark.parametrize("loss", ["w2", "relative", "gram", "mean-std", "sliced"])
+@pytest.mark.parametrize("loss", ["w2", "relative", "gram", "mean-std", "sliced", "histogram"])
 def test_the_loss_falls_and_the_picture_stays_a_picture(model, loss, optimizer):
     run = transfer(model, loss=loss, optimizer=optimizer, first_steps=15, smallest=24, average=0.)
     result = run.run()
@@ -213,6 +215,33 @@ def test_a_mask_keeps_a_style_in_its_region(model):
     grey = np.full((24, 24, 3), .5, np.float32) + .1 * picture(0, 24, 24)
     result = Transfer(grey, styles, model, recipe(content_weight=0., first_steps=40, style={"features.1": 1.}), 24).run()
     assert result[:, :10].mean() + .15 < result[:, -10:].mean()
+
+
+def test_weights_weigh_the_regions(model):
+    """The gradient is the mean of those of the regions, as their weights say; a region without a weight is none."""
+    left = np.zeros((10, 10), np.float32)
+    left[:, :5] = 1
+    pictures = np.full((16, 16, 3), .05, np.float32), np.full((16, 16, 3), .95, np.float32)
+
+    def gradient(*weights):
+        styles = [Style(*parts) for parts in zip(pictures, weights, (left, 1 - left))]
+        run = Transfer(picture(0), styles, model, recipe(content_weight=0.), 24)
+        run.goal.loss(run.pixels).backward()
+        return run.pixels.grad
+    one, other = gradient(1, 0), gradient(0, 1)
+    tolerance = 1e-5 * np.abs(one).max()
+    for weights, share in (((2, 2), .5), ((3, 1), .75), ((1, 9), .1)):
+        np.testing.assert_allclose(gradient(*weights), share * one + (1 - share) * other, atol=tolerance)
+    assert np.abs(one - other).max() > 100 * tolerance
+
+
+def test_a_black_mask_is_refused_and_a_dark_spot_is_only_a_spot(model):
+    with pytest.raises(ValueError, match="mask of a style is black everywhere"):
+        Style(picture(2), mask=np.zeros((8, 8)))
+    spot = np.zeros((1000, 1000), np.float32)
+    spot[0, 0] = 1 / 255
+    share = Region(spot, {}).share((50, 50))
+    assert share[0, 0] > .9 and share.sum() == pytest.approx(1) and (share[5:] == 0).all()
 
 
 def test_each_region_is_nearer_to_its_own_style_than_to_the_other():
@@ -294,13 +323,39 @@ def test_what_tiles_cannot_do_is_said(model):
         in_tiles(16, picture(1), [Style(picture(2))], odd, recipe(style={"features.3": 1.}, content={"features.3": 1.}))
 
 
+def plan(model, memory, height=200, width=300, size=None, style_scale=1., mask=None, **changes):
+    extractor = Extractor(model, [*STYLE, *CONTENT])
+    return planned(memory, extractor, recipe(**changes), picture(1, height, width), [Style(picture(2), mask=mask)],
+                   size or max(height, width), style_scale)
+
+
+def least(model, **options):
+    """MB that are asked for."""
+    with pytest.raises(ValueError, match="1 MB are too little memory: .* needs at least .* MB; give it more") as error:
+        plan(model, 1e6, **options)
+    return int(str(error.value).split("at least ")[1].split()[0])
+
+
 def test_memory_decides_the_tiles(model):
-    extractor = Extractor(model, ["features.7"])
-    assert tile_within(None, extractor) is None
-    small, large = (tile_within(memory, extractor) for memory in (2e7, 2e9))
+    assert plan(model, None) == Plan(None, MOST_PAIRS)
+    small, large = (plan(model, memory).tile for memory in (1.5e8, 2e9))
     assert 64 <= small < large and small % 16 == large % 16 == 0
-    with pytest.raises(ValueError, match="1 MB are too little memory .* it needs .* MB"):
-        tile_within(1e6, extractor)
+
+
+def test_the_least_memory_is_named_and_is_enough(model):
+    options = [{}, {"dtype": "float64"}, {"optimizer": "lbfgs"}, {"size": 900}, {"style_scale": 8.}, {"height": 300},
+               {"mask": np.ones((3, 3))}]
+    needed = [least(model, **{"height": 200, **more}) for more in options]
+    assert all(more > needed[0] for more in needed[1:])
+    for more, memory in zip(options, needed):
+        assert plan(model, memory * 1e6, **more).tile >= 64
+
+
+def test_l_bfgs_keeps_as_much_of_its_past_as_there_is_room_for(model):
+    pairs = [plan(model, memory, 1000, 1500, optimizer="lbfgs").pairs for memory in (6e8, 2e9, 2e10)]
+    assert 3 <= pairs[0] < pairs[1] < pairs[2] == MOST_PAIRS
+    run = Transfer(picture(1, 400, 600), [Style(picture(2))], model, recipe(optimizer="lbfgs", smallest=600), memory=2.6e8)
+    assert run.optimizer.history == run.pairs < MOST_PAIRS
 
 
 # ---- Odd pictures ----------------------------------------------------------------------------------------
@@ -309,17 +364,28 @@ ODD = {"grey": np.full((20, 20, 3), .5, np.float32), "black": np.zeros((20, 20, 
        "one pixel wide": picture(0, 40, 1), "one pixel high": picture(0, 1, 40), "one pixel": picture(0, 1, 1)}
 
 
-@pytest.mark.parametrize("loss", ["relative", "gram", "mean-std", "sliced"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("loss", ["w2", "relative", "gram", "mean-std", "sliced", "histogram"])
 @pytest.mark.parametrize("odd", ODD)
-def test_odd_pictures_give_numbers(model, odd, loss):
+def test_odd_pictures_give_numbers(model, odd, loss, optimizer):
     for content, style in ((ODD[odd], picture(1)), (picture(1), ODD[odd]), (ODD[odd], ODD[odd])):
-        run = Transfer(content, [Style(style)], model, recipe(loss=loss, smoothness=1.), size=20)
+        run = Transfer(content, [Style(style)], model, recipe(loss=loss, smoothness=1., optimizer=optimizer), size=20)
         result = run.run()
         assert np.isfinite(result).all() and np.isfinite(run.losses).all()
 
 
-def test_enormous_weights_work_or_are_refused(model):
-    run = transfer(model, style_weight=1e12, content_weight=1e12, smoothness=1e12, start="noise")
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("loss", ["w2", "relative"])
+def test_content_and_style_may_be_one_picture(model, loss, optimizer):
+    run = Transfer(picture(1), [Style(picture(1))], model, recipe(loss=loss, optimizer=optimizer), size=32)
+    assert np.isfinite(run.run()).all() and np.isfinite(run.losses).all()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("loss", ["w2", "relative"])
+def test_enormous_weights_work_or_are_refused(model, loss, optimizer):
+    run = transfer(model, style_weight=1e12, content_weight=1e12, smoothness=1e12, start="noise", loss=loss,
+                   optimizer=optimizer, smallest=24)
     assert np.isfinite(run.run()).all() and run.losses[-1] < run.losses[0]
     with pytest.raises(ValueError, match="weights must be between 0 and 1e.12"):
         transfer(model, style_weight=1e30)

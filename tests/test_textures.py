@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.generate.textures import (LOSSES, Moments, diagonal, mixed, moments, projected, sliced_loss, slices)
+from minicnn.generate.textures import LOSSES, Moments, axes, diagonal, mixed, moments, projected, sliced_loss, slices
 
 
 def features(seed, height=6, width=5, channels=4):
@@ -114,6 +114,18 @@ def test_sliced_gradient_and_another_number_of_pixels():
         mc.gradcheck(lambda x: sliced_loss(x, directions, goal), features(3))
     repeated = projected(features(3).repeat(3, axis=1), directions)
     assert sliced_loss(features(3), directions, repeated).item() < .1 * sliced_loss(features(4), directions, repeated).item()
+
+
+def test_along_the_axes_it_compares_the_histograms_of_the_channels():
+    x, style = features(2), features(3)
+    columns = zip(x.reshape(-1, 4).T, style.reshape(-1, 4).T)
+    expected = np.mean([(np.sort(one) - np.sort(other)) ** 2 for one, other in columns])
+    directions = axes(4).astype(np.float64)
+    goal = projected(style, directions)
+    assert sliced_loss(x, directions, goal).item() == pytest.approx(expected)
+    mc.gradcheck(lambda x: sliced_loss(x, directions, goal), x)
+    apart = np.stack([np.random.default_rng(c).permutation(style[..., c].ravel()).reshape(6, 5) for c in range(4)], axis=-1)
+    assert sliced_loss(apart[None], directions, goal).item() == pytest.approx(0)     # how channels go together it forgets
 
 
 def test_moments_know_arrays_from_tensors():

@@ -1,5 +1,6 @@
 """Weights go to a file and come back, and a bad file is refused in one line."""
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -97,6 +98,22 @@ def test_hash_of_a_file_a_state_and_a_model_agree(tmp_path, state):
     assert weights.hash_of(state, digits=64) == full
     state["conv.bias"] = state["conv.bias"] + np.float32(1e-6)
     assert weights.hash_of(state) != full[:12]
+
+
+def test_the_bytes_are_those_of_the_library_and_no_array_is_copied_for_them(tmp_path):
+    kinds = ["u8", "i8", "f8", "f4", "u4", "i4", "f2", "u2", "i2", "i1", "u1", "?", ">f4", ">i8"]
+    arrays = {f"{letter}.{kind}": np.arange(n).astype(kind).reshape(shape)
+              for kind in kinds for letter, n, shape in (("b", 6, (2, 3)), ("a", 1, ()), ("c", 0, (0, 4)))}
+    weights.save(arrays, tmp_path / "net.safetensors")
+    assert (tmp_path / "net.safetensors").read_bytes() == safetensors.numpy.save(arrays)
+    with pytest.raises(ValueError, match="odd holds numbers of type complex128, which a safetensors file cannot"):
+        weights.save({"odd": np.zeros(2, complex)}, tmp_path / "net.safetensors")
+    large = np.zeros(10 ** 6)
+    tracemalloc.start()
+    weights.save({"large": large}, tmp_path / "net.safetensors")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < large.nbytes / 2
 
 
 def test_a_failed_write_keeps_the_old_weights(tmp_path, state, monkeypatch):

@@ -3,22 +3,26 @@ import argparse
 import shlex
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from .. import __version__, images, models, weights
+from ..backend import chosen_device, to_device
 from ..generate.colour import MATCHES, matched, with_chroma_of
 from ..generate.extractor import POOLINGS
 from ..generate.feedforward import Lessons, StylizerTraining
+from ..generate.memory import MOST_PAIRS
 from ..generate.recipes import PRESETS, recipe_for
 from ..generate.style import DTYPES, LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of_side
 from ..models.stylizer import is_stylizer, load_stylizer, save_stylizer
+from ..parallel import return_freed_memory
 from ..tensor import no_grad
 from ..training import finished_first
-from .common import (add_command, add_model, amount, load_model, natural, positive, require_checkpoint, require_writable,
-                     resuming)
+from .common import (add_command, add_device, add_model, amount, load_model, natural, positive, require_checkpoint,
+                     require_writable, resuming)
 
 SIDE = 256                                       # of the result where none is asked for
 PREVIEW_SECONDS = 3                              # between two previews, and before the first
@@ -26,6 +30,8 @@ CHECKPOINT_SECONDS = 30
 MOST_FRAMES, FRAME_SIDE = 30, 256                # of the animation
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 COLOURS = ("style", "keep", *MATCHES)
+STRETCHED = .03                                  # by so much may a mask's proportions differ before it is said
+IN_ONE_PASS = {"content", "styles", "output", "size", "model", "device", "colours", "command", "argv", "debug"}
 
 
 def add_style(commands):
@@ -33,7 +39,7 @@ def add_style(commands):
         commands, "style", run_style, "the content of one picture in the style of another",
         "Draw CONTENT in the style of one or several pictures (Gatys et al. 2015): its pixels follow the gradient until a\n"
         "network sees in them what it sees in CONTENT, made of what STYLE is made of.  It begins small and grows.  FILE is\n"
-        "there after a few seconds and gets better; Ctrl-C keeps the best so far, and --resume goes on from there.",
+        "there after a few seconds and gets better; Ctrl-C keeps the picture so far, and --resume goes on from there.",
         ["minicnn style photo.jpg painting.jpg -o out.png",
          "minicnn style photo.jpg painting.jpg --size 512 --colours keep -o out.png",
          "minicnn style photo.jpg sky.jpg ground.jpg --masks above.png,below.png -o out.png",
@@ -48,11 +54,14 @@ def add_style(commands):
     parser.add_argument("--preset", choices=PRESETS, help="(quality)")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the noise, if it starts there (0)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
-    parser.add_argument("--animate", metavar="FILE", help="also how it came about: a .gif, .webp or .png")
+    parser.add_argument("--animate", metavar="FILE",
+                        help="also how it came about, a .gif, .webp or .png; after --resume it begins where that goes on")
     parser.add_argument("--memory", type=positive, metavar="MB",
-                        help="look at the picture in tiles, so that their feature maps need about so much memory; the "
-                             "picture's own arrays come on top")
+                        help="the most memory that the program may take: the picture is looked at in tiles then, and L-BFGS "
+                             "keeps fewer of its past steps")
+    parser.set_defaults(default_of=parser.get_default)
     add_model(parser)
+    add_device(parser)
     _add_styles(parser)
     _add_recipe(parser)
 
@@ -126,7 +135,9 @@ def run_style(args):
     if not args.styles:
         return _run_in_one_pass(args)
     started, checkpoint = time.perf_counter(), _checked_places(args)
-    model, weights_path = load_model(args.model)
+    if args.memory:
+        return_freed_memory()
+    model, weights_path = load_model(args.model, device=args.device)
     transfer, finish = _begun(args, model)
     if args.resume:
         with resuming(checkpoint):
@@ -134,7 +145,8 @@ def run_style(args):
     _introduce(args, transfer)
     keeper = Keeper(args, transfer, finish, checkpoint, _settings(args, weights_path))
     if not keeper.run():
-        print(f"minicnn: stopped; {args.output} is the best so far, the same command with --resume goes on", file=sys.stderr)
+        print(f"minicnn: stopped; {args.output} is the picture so far, the same command with --resume goes on",
+              file=sys.stderr)
         return 130
     height, width = transfer.pixels.shape[1:3]
     print(f"wrote {args.output}, {width} x {height} pixels, in {time.perf_counter() - started:.1f} s")
@@ -148,13 +160,25 @@ def _run_in_one_pass(args):
     if not is_stylizer(path):
         args.usage_error(f"{args.model} has learned no style: name at least one STYLE, or with --model a network that "
                          "`minicnn style-train` taught one")
-    network, (content, finish) = load_stylizer(path), _content(args)
+    _refuse_what_one_pass_cannot(args)
+    network, (content, finish) = load_stylizer(path).to(chosen_device(args.device)), _content(args)
     with no_grad():
-        picture = network(of_side(content, args.size or max(content.shape[:2]))[None]).data[0]
+        shown = of_side(content, args.size or max(content.shape[:2]))[None]
+        picture = network(to_device(shown, network.device)).numpy()[0]
     images.write_image(finish(picture), args.output, _settings(args, path))
     height, width = picture.shape[:2]
     print(f"wrote {args.output}, {width} x {height} pixels, in {time.perf_counter() - started:.1f} s")
     return 0
+
+
+def _refuse_what_one_pass_cannot(args):
+    """Whatever is not as it is by default, and would be ignored."""
+    given = [name for name, value in vars(args).items() if value != args.default_of(name)]
+    useless = [name for name in given if name not in IN_ONE_PASS or name == "colours" and args.colours != "keep"]
+    if useless:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
+        args.usage_error(f"{args.model} draws its one style in a single pass, where {options} would do nothing: leave that "
+                         "out; --size and --colours keep are what it knows")
 
 
 def _checked_places(args):
@@ -201,6 +225,8 @@ def _begun(args, model):
 def _content(args):
     """(the content, a function that gives a stylised picture its colours and its opacity)"""
     content, alpha = images.read_image(args.content), images.read_alpha(args.content)
+    if alpha is not None:
+        content = _own_colours(content, alpha[..., None])
 
     def finish(picture):
         if args.colours == "keep":
@@ -211,14 +237,33 @@ def _content(args):
     return content, finish
 
 
+def _own_colours(on_white, alpha):
+    """A picture (H, W, 3) as it was before it was laid on white with the opacity alpha (H, W, 1); white where that is 0."""
+    return np.clip((on_white - (1 - alpha)) / np.where(alpha > 0, alpha, 1) + (alpha == 0), 0, 1)
+
+
 def _styles(args, content):
     """The list of Style, in the colours that are wanted."""
     pictures = [images.read_image(path) for path in args.styles]
     if args.colours in MATCHES:
         pictures = [matched(picture, content, args.colours) for picture in pictures]
     shares = args.weights or [1.] * len(pictures)
-    masks = [images.read_image(path).mean(axis=2) for path in args.masks] if args.masks else [None] * len(pictures)
-    return [Style(*parts) for parts in zip(pictures, shares, masks)]
+    return [Style(*parts) for parts in zip(pictures, shares, _masks(args, content) or [None] * len(pictures))]
+
+
+def _masks(args, content):
+    """The masks, (h, w) in 0..1; a black one is refused, and it is said which are stretched to the content."""
+    masks = {path: images.read_image(path).mean(axis=2) for path in args.masks or []}
+    for path, mask in masks.items():
+        if not mask.max() > 0:
+            raise ValueError(f"the mask {path} is black everywhere: paint white where its style is wanted")
+    (height, width), stretched = content.shape[:2], [
+        f"{path} ({mask.shape[1]} x {mask.shape[0]})" for path, mask in masks.items()
+        if abs(np.log(mask.shape[0] * content.shape[1] / (mask.shape[1] * content.shape[0]))) > STRETCHED]
+    if stretched:
+        warnings.warn(f"{args.content} has {width} x {height} pixels, and masks of other proportions are stretched to it: "
+                      + ", ".join(stretched))
+    return [masks[path] for path in args.masks or []]
 
 
 def _changes(args):
@@ -233,7 +278,12 @@ def _changes(args):
 
 def _introduce(args, transfer):
     sides = " -> ".join(map(str, transfer.sides))
-    print(f"{args.model}: {transfer.progress()[1]} steps, longer side {sides} pixels")
+    done, steps = transfer.progress()
+    print(f"{args.model}: {steps} steps, longer side {sides} pixels")
+    if args.resume and args.animate:
+        print(f"{args.animate} begins with what comes after step {done}, where this goes on")
+    if transfer.pairs < MOST_PAIRS and transfer.recipe.optimizer == "lbfgs":
+        print(f"L-BFGS keeps {transfer.pairs} of its past steps, not {MOST_PAIRS}: --memory has no room for more")
     if args.model == "robust":
         fetching = "" if models.cached("vgg19").is_file() else "`minicnn weights fetch vgg19`, then "
         print(f"a network for photographs draws finer: {fetching}--model vgg19")
@@ -241,6 +291,9 @@ def _introduce(args, transfer):
 
 class Keeper:
     """Runs a transfer and keeps what comes of it on the way: the picture as it is so far, checkpoints, the animation.
+
+    The animation shows what this process has drawn: of one that was stopped, up to there; after --resume, from there.
+
 
     finish     makes of the Transfer's picture what is written
     """
@@ -262,10 +315,9 @@ class Keeper:
                     self._look()
             except KeyboardInterrupt:
                 self.transfer.save(self.checkpoint)
-                self._write()
+                self._write_all()
                 return False
-        self._write()
-        self._write_animation()
+        self._write_all()
         self.checkpoint.unlink(missing_ok=True)
         return True
 
@@ -284,7 +336,8 @@ class Keeper:
     def _write(self):
         images.write_image(self.finish(self.transfer.picture()), self.args.output, self.settings)
 
-    def _write_animation(self):
+    def _write_all(self):
+        self._write()
         if self.args.animate:
             last = of_side(self.finish(self.transfer.picture())[..., :3], FRAME_SIDE)
             frames = [np.clip(images.resize(frame, last.shape[:2]), 0, 1) for frame in [*self.frames, last]]
@@ -320,6 +373,7 @@ def add_style_train(commands):
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
     add_model(parser)
+    add_device(parser)
     for name, text in _LESSONS.items():
         default = getattr(Lessons(), name)
         kind = amount if name == "lr" else natural if name in ("seed", "blocks") else positive
@@ -353,7 +407,7 @@ def run_style_train(args):
 
 def _training(args):
     """(the StylizerTraining, the path of the weights with whose eyes it compares)"""
-    model, weights_path = load_model(args.model)
+    model, weights_path = load_model(args.model, device=args.device)
     changes = {name: getattr(args, name) for name in ("content_weight", "style_weight", "smoothness")
                if getattr(args, name) is not None}
     lessons = Lessons(**{name: getattr(args, name) for name in _LESSONS})

@@ -10,6 +10,7 @@ from ..images import GREY
 YUV = np.stack([GREY, .492 * ([0, 0, 1] - GREY), .877 * ([1, 0, 0] - GREY)]).astype(np.float32)
 MATCHES = ("pca", "cholesky", "symmetric")
 LEVELS = 256
+BLOCK = 1 << 20                   # numbers of a picture that are worked on at once
 FLAT = 1e-5                       # is added to the variances of colours, so that a grey picture has an inverse
 
 
@@ -23,6 +24,12 @@ def with_chroma_of(picture, colours):
 
     What falls out of 0..1 is brought back towards grey of the same brightness, so that neither hue nor brightness jumps.
     """
+    count = -(-picture.size // BLOCK)                       # some rows at a time: large pictures need less memory for it
+    parts = zip(np.array_split(picture, count), np.array_split(colours, count))
+    return np.concatenate([_in_colours(*part) for part in parts])
+
+
+def _in_colours(picture, colours):
     grey = (picture @ YUV[0])[..., None]                                         # (H, W, 1)
     wanted = np.concatenate([grey, chroma(colours)], axis=-1) @ np.linalg.inv(YUV).T.astype(np.float32)
     return _towards_grey(wanted, grey)

@@ -34,20 +34,23 @@ class Extractor:
     def __init__(self, model, layers, pooling="max"):
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
-        self.layers = list(layers)
+        self.model, self.layers = model, list(layers)
         places = {name: _place(model, name) for name in self.layers}
         self.steps = _steps(list(model.features), set(places.values()), pooling)
         if getattr(model, "preprocess", None) is not None:
             self.steps.insert(0, (-1, _in_evaluation(model.preprocess)))
         self.names = {place: name for name, place in places.items()}
 
-    def __call__(self, x):
-        seen = {}
+    def __call__(self, x, layers=None):
+        """layers: some of them only, and nothing is computed beyond the last one of these"""
+        wanted, seen = set(self.layers if layers is None else layers), {}
         for place, step in self.steps:
+            if len(seen) == len(wanted):
+                break
             x = step(x)
-            if place in self.names:
+            if self.names.get(place) in wanted:
                 seen[self.names[place]] = x
-        return {name: seen[name] for name in self.layers}
+        return {name: seen[name] for name in self.layers if name in wanted}
 
 
 def _place(model, name):

@@ -1,5 +1,9 @@
 """What a picture should be: numbers to be made small (or, with a minus, large), as tensors, to be added and weighed."""
+import numpy as np
+
 from ..arithmetic import abs
+from ..backend import array_library
+from ..tensor import differentiable
 
 
 def total_variation(x):
@@ -10,13 +14,30 @@ def total_variation(x):
     return abs(x[:, 1:] - x[:, :-1]).mean() + abs(x[:, :, 1:] - x[:, :, :-1]).mean()
 
 
+@differentiable
 def roughness(x):
     """Mean squared difference between neighbouring pixels, down and across: total variation with L2, gentle on noise.
 
     x (N, H, W, C)  ->  a single number >= 0.  A side of one pixel has no neighbours and adds nothing.
+    In one operation, which keeps nothing but x: there is a single array of differences at a time.
     """
-    down, across = x[:, 1:] - x[:, :-1], x[:, :, 1:] - x[:, :, :-1]
-    return sum((difference * difference).mean() for difference in (down, across) if 0 not in difference.shape)
+    pairs = [(np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:, :, :-1], np.s_[:, :, 1:])]
+    pairs = [(before, behind) for before, behind in pairs if x[behind].size]
+
+    def squares(before, behind):
+        away = x[behind] - x[before]
+        away *= away
+        return away.mean()
+
+    def grad_x(dy):
+        dx = array_library(x).zeros_like(x)
+        for before, behind in pairs:
+            away = x[behind] - x[before]
+            away *= 2 * dy / away.size
+            dx[behind] += away
+            dx[before] -= away
+        return dx
+    return array_library(x).asarray(sum(squares(*pair) for pair in pairs), dtype=x.dtype), (grad_x,)
 
 
 def unit_activation(y, unit):

@@ -14,16 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import weights
+from ..backend import array_library, to_device, to_numpy
 from ..images import resize
 from ..optim import LBFGS, Adam, WeightAverage
 from ..tensor import raise_first_nonfinite, tensor
 from .colour import histogram_matched
 from .extractor import Extractor
-from .goal import Goal
-from .textures import LOSSES
-from .tiles import Tiling, tile_within
+from .goal import Goal, of_side
+from .memory import planned
+from .textures import LOSSES, SORTED
+from .tiles import Tiling
 
-LOSS_NAMES = (*LOSSES, "sliced")
+LOSS_NAMES = (*LOSSES, *SORTED)
 STARTS = ("content", "noise", "matched")
 OPTIMIZERS = ("adam", "lbfgs")
 DTYPES = ("float32", "float64")
@@ -36,7 +38,7 @@ class StyleRecipe:
 
     style      {layer: weight}: what its statistics are compared in.  The weights are made to add up to 1
     content    {layer: weight}: what the content's feature maps are compared in
-    loss       of the statistics: "w2", "relative", "gram", "mean-std" or "sliced", see textures.py
+    loss       of the statistics: "w2", "relative", "gram", "mean-std", "sliced" or "histogram", see textures.py
     relative_content   whether the content's loss is a share of the mean square of its features, or their plain difference
     content_weight, style_weight, smoothness   of the parts: content, style, and the roughness of the picture
     pooling    "max", "average" or "l2": see Extractor
@@ -91,12 +93,16 @@ class Style:
     """A picture whose style is wanted.
 
     picture   (H, W, 3) in 0..1
-    weight    how much of it, beside the others of its region
-    mask      None, or where in the content it is wanted: (h, w) in 0..1, of any size
+    weight    how much of it, beside the other styles: those of a region are mixed, and regions weighed against each other
+    mask      None, or where in the content it is wanted: (h, w) in 0..1, of any size, not 0 everywhere
     """
     picture: np.ndarray
     weight: float = 1.
     mask: np.ndarray = None
+
+    def __post_init__(self):
+        if self.mask is not None and not np.max(self.mask) > 0:
+            raise ValueError("the mask of a style is black everywhere: it must be above 0 where the style is wanted")
 
 
 class Transfer:
@@ -107,7 +113,8 @@ class Transfer:
     size         longer side of the result; None: the content's own
     style_scale  how large the styles are beside the content: at 2, brush strokes are twice as wide
     seed         of the noise and of the sliced loss
-    memory       None, or about how many bytes the feature maps may take: larger pictures are looked at in tiles
+    memory       None, or how many bytes the process may take altogether: larger pictures are looked at in tiles, and
+                 L-BFGS keeps fewer of its past steps; ValueError where that is not enough
     start        None, or a picture (h, w, 3) of any size to begin with, in place of the recipe's start
     """
 
@@ -119,8 +126,9 @@ class Transfer:
         if not sum(style.weight for style in self.styles) > 0:
             raise ValueError("at least one style must have a weight above 0")
         extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
-        self.tiling = Tiling(extractor, recipe.margin, tile_within(memory, extractor, np.dtype(recipe.dtype).itemsize))
         self.sides, self.style_scale = recipe.sides(size or max(content.shape[:2])), style_scale
+        plan = planned(memory, extractor, recipe, content, self.styles, self.sides[-1], style_scale)
+        self.tiling, self.pairs = Tiling(extractor, recipe.margin, plan.tile), plan.pairs
         self.scale = self.step_number = 0
         self.losses = []
         self._begin_scale(None)
@@ -145,9 +153,9 @@ class Transfer:
             raise ValueError(f"{path} is no checkpoint of this transfer: take the same pictures and options, or begin anew "
                              "without --resume")
         self.scale, self.losses = place["scale"], place["losses"]
-        self._begin_scale(arrays["pixels"][0])
-        self.step_number = place["step"]
+        self._enter_scale()
         self._place(arrays["pixels"])
+        self.step_number = place["step"]
         for part, owner in (("optimizer", self.optimizer), ("average", self.average)):
             if owner:
                 owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
@@ -189,7 +197,8 @@ class Transfer:
     def picture(self):
         """The result so far: (H, W, 3) float32 in 0..1."""
         (pixels,) = self.average.averaged() if self.average else (self.pixels.data.copy(),)
-        return np.clip(pixels[0], 0, 1).astype(np.float32)
+        pixels = to_numpy(pixels)[0]
+        return np.clip(pixels, 0, 1, out=pixels).astype(np.float32, copy=False)
 
     def progress(self):
         """(steps done, steps altogether)"""
@@ -206,16 +215,21 @@ class Transfer:
 
     def _begin_scale(self, before):
         """Everything in the size of this scale; `before` is the picture of the last one, None in the first."""
-        side = self.sides[self.scale]
-        content = of_side(self.content, side)
-        styles = [of_side(style.picture, self.style_scale * side) for style in self.styles]
-        self.goal = Goal(self.tiling, self.recipe, content, self.styles, styles, self.seed)
+        content = self._enter_scale()
         start = self._start(content) if before is None else resize(before, content.shape[:2], "bicubic")
         self._place(np.clip(start, 0, 1)[None])
 
+    def _enter_scale(self):
+        """The goal in the size of this scale; returns the content in it.  What is there of another size makes room."""
+        self.pixels = self.optimizer = self.average = self.goal = None
+        side = self.sides[self.scale]
+        content = of_side(self.content, side)
+        self.goal = Goal(self.tiling, self.recipe, content, self.styles, self.style_scale * side, self.seed)
+        return content
+
     def _place(self, pixels):
         """Go on from pixels (1, H, W, 3) with a new optimizer."""
-        self.pixels = tensor(np.array(pixels, self.recipe.dtype), requires_grad=True)
+        self.pixels = tensor(to_device(np.array(pixels, self.recipe.dtype), self.model.device), requires_grad=True)
         self.optimizer = self._optimizer()
         self.average = WeightAverage([self.pixels], self.recipe.average) if self.recipe.average else None
 
@@ -230,7 +244,7 @@ class Transfer:
 
     def _optimizer(self):
         if self.recipe.optimizer == "lbfgs":
-            return LBFGS([self.pixels], max_iter=1, history=100, tolerance_grad=0, tolerance_change=0)
+            return LBFGS([self.pixels], max_iter=1, history=self.pairs, tolerance_grad=0, tolerance_change=0)
         return Adam([self.pixels], self.recipe.lr, betas=(.9, .99))
 
     def _move(self):
@@ -240,7 +254,7 @@ class Transfer:
             self.optimizer.zero_grad()
             self.losses.append(self._loss_and_gradient().item())
             self.optimizer.step()
-            np.clip(self.pixels.data, 0, 1, out=self.pixels.data)
+            array_library(self.pixels.data).clip(self.pixels.data, 0, 1, out=self.pixels.data)
         if self.average:
             self.average.update()
 
@@ -252,12 +266,7 @@ class Transfer:
 
 
 def _hash(array):
-    return hashlib.sha256(np.ascontiguousarray(array, np.float32).tobytes()).hexdigest()[:16]
-
-
-def of_side(picture, side):
-    """The picture with that longer side, at least one pixel wide."""
-    return np.clip(resize(picture, max(1, round(side)), "lanczos"), 0, 1)
+    return hashlib.sha256(np.ascontiguousarray(array, np.float32)).hexdigest()[:16]
 
 
 def stylize(content, style, model, recipe, size=None, seed=0, watch=None):

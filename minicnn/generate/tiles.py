@@ -7,7 +7,6 @@ Around the whole picture lies a margin, where it is continued as in a mirror: so
 the margin belongs to no tile.
 """
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +21,17 @@ PROBE = 128                       # side of a picture that shows how much smalle
 
 @dataclass(frozen=True)
 class Span:
-    """A tile along one axis of the padded picture: its own pixels, and those that are looked at."""
+    """A tile along one axis of the picture with its margin: its own pixels, and those that are looked at."""
     start: int
     stop: int
     outer_start: int
     outer_stop: int
     length: int
+
+    def without_margin(self, margin):
+        """(the pixels looked at that are the picture's own, a slice of it; (before, after) of the margin beside them)"""
+        first, last = max(self.outer_start, margin), min(self.outer_stop, self.length - margin)
+        return slice(first - margin, last - margin), (first - self.outer_start, self.outer_stop - last)
 
     def in_map(self, stride, size, cut):
         """Its own pixels in a map that is `stride` times smaller, has `size` pixels there, and `cut` of margin at each end.
@@ -62,39 +66,13 @@ def spans(length, tile):
             for start in range(0, length, tile)]
 
 
-def tile_within(memory, extractor, itemsize=4):
-    """The side of a tile whose feature maps and gradients, numbers of `itemsize` bytes, take about `memory`; None without.
-
-    Raises ValueError for a memory in which not even a small tile finds room.
-    """
-    if memory is None:
-        return None
-    side = math.isqrt(int(memory / bytes_a_pixel(extractor, itemsize))) - 2 * RIM
-    if side < RIM:
-        least = (3 * RIM) ** 2 * bytes_a_pixel(extractor, itemsize)
-        raise ValueError(f"{memory / 1e6:.0f} MB are too little memory for this network: it needs {least / 1e6:.0f} MB")
-    return side // GRID * GRID
-
-
-def bytes_a_pixel(extractor, itemsize=4):
-    """About how much memory the feature maps of a picture and their gradients take, for each of its pixels.
-
-    Every step's output is kept for the gradient, and while it is computed there are about as many numbers again.
-    """
-    with no_grad():
-        x, numbers = tensor(np.zeros((1, PROBE, PROBE, 3), np.float32)), 0
-        for _, step in extractor.steps:
-            x = step(x)
-            numbers += x.data.size
-    return 2 * itemsize * numbers / PROBE ** 2
-
-
 class Tiling:
     """How pictures are looked at through an Extractor: with a margin, and in tiles.
 
     margin   pixels by which a picture is continued on each side
     tile     side of the tiles in pixels, or None: all in one
-    Raises ValueError for tiles if the network's maps are not the picture's size divided by whole numbers that divide GRID.
+    Raises ValueError for tiles if the network's maps are not the picture's size divided by whole numbers that divide GRID,
+    or the margin is wider than half a rim.
     """
 
     def __init__(self, extractor, margin, tile=None):
@@ -102,10 +80,12 @@ class Tiling:
         self.strides = {name: round(PROBE / size) for name, size in self._map_sizes(PROBE).items()}
         if tile is not None:
             self._require_exact(PROBE + GRID + 5)
+            if margin > RIM // 2:
+                raise ValueError(f"tiles need a margin of at most {RIM // 2} pixels, not {margin}")
 
     def _map_sizes(self, side):
         with no_grad():
-            maps = self.extractor(tensor(np.zeros((1, side, side, 3), np.float32)))
+            maps = self.extractor(tensor(np.zeros((1, side, side, 3), np.float32)).to(self.extractor.model.device))
         return {name: y.shape[1] for name, y in maps.items()}
 
     def _require_exact(self, side):
@@ -114,36 +94,28 @@ class Tiling:
                 raise ValueError(f"tiles need maps that fit together, but layer {name} makes {size} pixels of {side}: look "
                                  "at the whole picture, or take another network")
 
-    def padded(self, x):
-        """x (N, H, W, 3), continued by the margin on each side."""
-        return pad(x, self.widths(), self.mode(x))
-
-    def widths(self):
-        """Of the margin, as `pad` takes them."""
-        return (0, 0), (self.margin, self.margin), (self.margin, self.margin), (0, 0)
-
-    def mode(self, x):
-        """A narrow picture has not enough to show for a mirror."""
-        return "reflect" if self.margin < min(x.shape[1:3]) else "replicate"
-
-    def parts(self, padded):
-        """The tiles of a padded picture: pairs (rows, columns) of Span."""
-        rows, columns = (spans(length, self.tile) for length in padded.shape[1:3])
-        return list(itertools.product(rows, columns))
+    def parts(self, size):
+        """The tiles of a picture of that size (H, W): pairs (rows, columns) of Span."""
+        return list(itertools.product(*(spans(length + 2 * self.margin, self.tile) for length in size)))
 
     def whole(self, x):
         """{layer: Look} of pictures x (N, H, W, 3), each with all of it at once: nothing but the margin is left out."""
-        padded = self.padded(x)
-        return self.looks(padded, tuple(spans(length, None)[0] for length in padded.shape[1:3]))
+        part = tuple(spans(length + 2 * self.margin, None)[0] for length in x.shape[1:3])
+        return self.looks(x, part, x.shape[1:3])
 
-    def outer(self, padded, part):
-        """What is looked at of a padded picture for one tile."""
-        rows, columns = part
-        return padded[:, rows.outer_start:rows.outer_stop, columns.outer_start:columns.outer_stop]
+    def own(self, x, part):
+        """The pixels of a picture x (N, H, W, 3) that are looked at for one tile: a view."""
+        return x[(slice(None), *(span.without_margin(self.margin)[0] for span in part))]
 
-    def looks(self, seen, part):
-        """{layer: Look} of what is seen for a tile; without layers of which it holds nothing but margin."""
-        looks = {name: self._look(y, self.strides[name], part) for name, y in self.extractor(seen).items()}
+    def looks(self, own, part, size, layers=None):
+        """{layer: Look} of a tile's `own` pixels, in a picture of that size; without layers that show only margin there.
+
+        layers   None, or which of them: no others are computed
+        """
+        mode = "reflect" if self.margin < min(size) else "replicate"      # a narrow picture cannot fill a mirror
+        rows, columns = (span.without_margin(self.margin)[1] for span in part)
+        seen = self.extractor(pad(own, ((0, 0), rows, columns, (0, 0)), mode), layers)
+        looks = {name: self._look(y, self.strides[name], part) for name, y in seen.items()}
         return {name: look for name, look in looks.items() if 0 not in look.map.shape}
 
     def _look(self, y, stride, part):

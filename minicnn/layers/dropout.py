@@ -22,6 +22,7 @@ KEY_STEPS = 0x9E3779B9, 0xBB67AE85               # the golden ratio and sqrt(3) 
 ROUNDS = 10
 WORD = 0xFFFFFFFF                                # the low 32 bits
 BLOCKS_AT_ONCE = 2 ** 16                         # so few that NumPy's temporary arrays stay in the processor's cache
+PIXELS = 16                                      # of whole channels, for which a thread of the GPU uses the same words
 
 
 @differentiable
@@ -41,8 +42,8 @@ def dropout(x, p, rng, channels=False, training=True):
         raise ValueError(f"dropout: p is the probability to drop, between 0 and 1, not {p}")
     if not training or p == 0:
         return x, (lambda dy: dy,)
-    if runs_kernels(x) and p < 1 and not channels and not isinstance(rng, np.random.Generator):
-        return _by_kernel(x, float(p), _stream(rng))
+    if runs_kernels(x) and p < 1 and (x.ndim > 1 or not channels) and not isinstance(rng, np.random.Generator):
+        return _by_kernel(x, float(p), _stream(rng), channels)
     shape = (len(x),) + (1,) * (x.ndim - 2) + x.shape[-1:] if channels else x.shape
     kept = array_library(x).broadcast_to(_kept(shape, float(p), rng, x), x.shape)
     return _scaled(x, kept, float(p)), (lambda dy: _scaled(dy, kept, float(p)),)
@@ -62,14 +63,19 @@ def _least(p):
     return min(round(p * 2 ** 32), WORD)
 
 
-def _by_kernel(x, p, stream):
-    """The same by dropout.cu, whose kernel makes the words as it needs them, and for the gradient once more."""
-    place, count = (stream.seed, stream.offset), x.size
-    stream.offset += -(-count // 4)
+def _by_kernel(x, p, stream, channels):
+    """The same by dropout.cu, whose kernels make the words as they need them, and for the gradient once more."""
+    words = len(x) * x.shape[-1] if channels else x.size
+    name, sizes, work = "dropout", (x.size,), -(-words // 4)
+    if channels:
+        pixels = x.size // (words or 1)
+        name, sizes, work = "dropout_channels", (len(x), pixels, x.shape[-1], PIXELS), work * -(-pixels // PIXELS)
+    mask = stream.seed, stream.offset, _least(p), 1 / (1 - p)
+    stream.offset += -(-words // 4)
 
     def dropped(x):
         y = array_library(x).empty(x.shape, x.dtype)
-        kernels.launch("dropout", -(-count // 4), in_c_order(x), y, count, *place, _least(p), 1 / (1 - p))
+        kernels.launch(name, work, in_c_order(x), y, *sizes, *mask)
         return y
     return dropped(x), (dropped,)
 

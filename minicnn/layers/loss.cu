@@ -1,6 +1,6 @@
 // Cross-entropy of softmax, and its gradient, in one go.   logits (N, classes)
 //
-//     loss[n] = - sum over k of  t[k] log p[k]          p = softmax(logits[n]),  log p[k] = z[k] - max - log sum exp(z - max)
+//     loss[n] = - sum over k of  t[k] log p[k]      p = softmax(logits[n]),  log p[k] = z[k] - max - log sum exp(z - max)
 //     gradient[n, k] = p[k] sum(t) - t[k]
 //
 // t is the target (1 - smoothing) times what the labels say, plus smoothing / classes: of class labels a one at the class,
@@ -24,7 +24,7 @@ __device__ float maximum_of_warp(float value) {
     return value;
 }
 
-// labels: the class of each row, or null; then probabilities (N, classes)
+// labels: the class of each row, or null; then probabilities (N, classes).   gradient: or null, where nobody wants one
 extern "C" __global__ void cross_entropy(const float* logits, const int* labels, const float* probabilities, float* loss,
                                          float* gradient, int rows, int classes, float smoothing) {
     const int lane = threadIdx.x % 32, warps = gridDim.x * blockDim.x / 32;
@@ -47,7 +47,7 @@ extern "C" __global__ void cross_entropy(const float* logits, const int* labels,
         sum = sum_of_warp(sum);
         targets = sum_of_warp(targets);
         along = sum_of_warp(along);
-        for (int k = lane; k < classes; k += 32)
+        for (int k = lane; k < classes && gradient; k += 32)
             gradient[row * classes + k] = expf(z[k] - maximum) / sum * targets - target(k);
         if (lane == 0)
             loss[row] = targets * logf(sum) - along;

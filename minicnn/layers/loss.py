@@ -1,7 +1,7 @@
 """Losses: one number that says how far off an output is.  All are means over the batch, as in PyTorch."""
 from ..backend import array_library
 from ..cuda import Kernels, in_c_order, runs_kernels
-from ..tensor import differentiable
+from ..tensor import differentiable, recording
 from .activation import log_probabilities
 from .module import Module
 
@@ -37,7 +37,7 @@ def cross_entropy(logits, labels, label_smoothing=0.0):
 def _by_kernel(logits, labels, smoothing):
     """The same by loss.cu, whose kernel makes the gradient of the logits along with the loss."""
     xp, (N, classes) = array_library(logits), logits.shape
-    losses, gradient = xp.empty(N, logits.dtype), xp.empty(logits.shape, logits.dtype)
+    losses, gradient = xp.empty(N, logits.dtype), xp.empty(logits.shape, logits.dtype) if recording() else None
     is_class = labels.ndim == 1
     numbers, shares = (in_c_order(labels.astype("int32", copy=False)), None) if is_class else \
         (None, in_c_order(labels.astype(logits.dtype, copy=False)))

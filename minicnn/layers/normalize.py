@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from ..backend import array_library, is_gpu_array
-from ..collective import total, total_of_all
-from ..cuda import MOST_BLOCKS, Kernels, in_c_order, runs_kernels
+from ..collective import processes, total, total_of_all
+from ..cuda import MOST_BLOCKS, THREADS, Kernels, in_c_order, runs_kernels
 from ..parallel import in_parallel, slices
 from ..tensor import Tensor, differentiable, once
 from . import init
@@ -20,7 +20,8 @@ from .module import Module
 
 kernels = Kernels(__file__, "normalize.cu")
 
-SHARE, MOST_SHARES = 256, 1024                   # pixels that are worth a block of a kernel, and how many blocks there are
+STEPS, MOST_SHARES = 32, 1024                    # pixels that are worth a thread of a kernel; shares of an image's pixels
+SHORT = 1024                                     # channels of a layer norm that one warp of a kernel deals with
 BLOCK = 1 << 18                                  # numbers that are worked on at once: a few arrays of them stay in cache
 
 
@@ -45,6 +46,8 @@ def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=Tr
     if count < 2:
         raise ValueError(f"batch_norm: one value per channel in x of shape {x.shape} has no variance: "
                          "use a larger batch, or training=False")
+    if x.size and runs_kernels(x, weight, bias, running_mean, running_var):
+        return _batch_norm_by_kernels(x, weight, bias, running_mean, running_var, momentum, eps, count)
     mean, variance = _statistics(x, count)
     _move(running_mean, mean, momentum)
     _move(running_var, variance * (count / (count - 1)), momentum)
@@ -58,9 +61,14 @@ def _statistics(x, count):
     around it, and these are joined:  the sum of squares of all  =  their sum  +  that of length (own mean - mean)^2
     (Chan, Golub and LeVeque 1983, Algorithms for computing the sample variance, equation 2.1).
     """
-    means, squares, lengths = _moments_by_kernel(x) if runs_kernels(x) else _moments_of_blocks(x)
+    mean, square = _joined(*_moments_of_blocks(x), count)
+    return mean, square / count
+
+
+def _joined(means, squares, lengths, count):
+    """Mean and sum of squares around it, (C,) both, from those of parts, (parts, ..., C), here and in other processes."""
     mean = total(_sum(lengths * means)) / count
-    return mean, total(_sum(squares + lengths * (means - mean) ** 2)) / count
+    return mean, total(_sum(squares + lengths * (means - mean) ** 2))
 
 
 def _moments_of_blocks(x):
@@ -76,23 +84,6 @@ def _moments_of_blocks(x):
     means, squares = (xp.stack(rows).reshape(len(blocks), -1, x.shape[-1]) for rows in zip(*in_parallel(of_block, blocks)))
     lengths = xp.asarray([part.stop - part.start for part in blocks], dtype=x.dtype)[:, None, None]
     return means, squares, lengths
-
-
-def _moments_by_kernel(x):
-    """The same by normalize.cu, of shares of the pixels: (shares, 1, C) twice, (shares, 1, 1)"""
-    xp, C, (pixels, shares, share, blocks) = array_library(x), x.shape[-1], _shares(x)
-    means, squares = xp.empty((2, shares, 1, C), x.dtype)
-    kernels.launch("channel_moments", blocks, in_c_order(x), means, squares, pixels, C, share)
-    lengths = [min(share, pixels - i * share) for i in range(shares)]
-    return means, squares, xp.asarray(lengths, dtype=x.dtype)[:, None, None]
-
-
-def _shares(x):
-    """(pixels, shares of them, pixels of a share, (blocks, threads)) for the kernels that add up over the pixels of x."""
-    C, pixels = x.shape[-1], x.size // x.shape[-1]
-    share = max(SHARE, -(-pixels // MOST_SHARES))
-    shares = -(-pixels // share)
-    return pixels, shares, share, ((-(-C // 32), shares), (32, 8))
 
 
 def _by_batch(x, mean, weight, bias, inverse, count):
@@ -113,11 +104,6 @@ def _by_batch(x, mean, weight, bias, inverse, count):
 def _input_gradient(x, dy, mean, scale, offset, slope):
     """scale (dy - offset - slope (x - mean)), in the shape of x; all but x and dy (C,)."""
     xp = array_library(x)
-    if runs_kernels(x, dy):
-        dx = xp.empty(x.shape, dy.dtype)
-        kernels.launch("batch_norm_gradient", x.size, in_c_order(x), in_c_order(dy), mean, scale, offset, slope, dx, x.size,
-                       x.shape[-1])
-        return dx
     rows, dy_rows = _rows(x), _rows(dy)
     mean, factor, offset, slope = (_row(v, dy) for v in (mean, scale, offset, slope))
 
@@ -135,7 +121,10 @@ def _by_constants(x, weight, bias, mean, variance, eps):
     if mean is None or variance is None:
         raise ValueError("batch_norm: training=False needs running_mean and running_var")
     inverse, mean = _inverse_deviation(variance, eps), mean.copy()       # which stays what it is until the gradient
-    scale, sums = weight * inverse, _gradient_sums(x, mean, inverse)
+    scale = weight * inverse
+    if x.size and runs_kernels(x, weight, bias, mean, inverse):
+        return _by_constants_of_kernels(x, bias, mean, inverse, scale)
+    sums = _gradient_sums(x, mean, inverse)
 
     def grad_x(dy):
         dy_rows, factor = _rows(dy), _row(scale, dy)
@@ -145,10 +134,6 @@ def _by_constants(x, weight, bias, mean, variance, eps):
 
 def _linear(x, scale, offset):
     """scale x + offset, both (C,), in the shape of x."""
-    if runs_kernels(x, scale, offset):
-        y = array_library(x).empty(x.shape, x.dtype)
-        kernels.launch("scale_and_shift", x.size, in_c_order(x), scale, offset, y, x.size, x.shape[-1])
-        return y
     rows = _rows(x)
     scale, offset = _row(scale, x), _row(offset, x)
 
@@ -165,7 +150,7 @@ def _gradient_sums(x, mean, inverse):
     """
     @once
     def sums(dy):
-        sum_dy, sum_products = _sums_by_kernel(x, mean, dy) if runs_kernels(x, dy) else _sums_of_blocks(x, mean, dy)
+        sum_dy, sum_products = _sums_of_blocks(x, mean, dy)
         return sum_dy, sum_products * inverse
     return sums
 
@@ -176,12 +161,108 @@ def _sums_of_blocks(x, mean, dy):
     return _totals(lambda part: [dy_rows[part].sum(axis=0), _products(dy_rows[part], rows[part] - mean)], dy)
 
 
-def _sums_by_kernel(x, mean, dy):
-    """The same by normalize.cu."""
-    pixels, shares, share, blocks = _shares(x)
-    sums = array_library(x).empty((2, shares, x.shape[-1]), x.dtype)
-    kernels.launch("gradient_sums", blocks, in_c_order(x), mean, in_c_order(dy), sums, pixels, x.shape[-1], share)
-    return sums.sum(axis=1)
+# ---- by kernels: what each of them does stands in normalize.cu -----------------------------------------------------
+
+def _batch_norm_by_kernels(x, weight, bias, running_mean, running_var, momentum, eps, count):
+    """batch_norm in training; count: pixels of the whole batch, those of other processes included.
+
+    A group norm of one image with the pixels of all, and with a channel a group.
+    """
+    C = x.shape[-1]
+    x = in_c_order(x)
+    mean, square = _moments_by_kernels(x, 1)
+    if processes() > 1:
+        mean, square = (array.reshape(1, C) for array in _joined(mean, square, x.size // C, count))
+    running = [array for array in (running_mean, running_var) if array is not None]
+    if all(array.flags.c_contiguous for array in running):
+        kernels.launch("move_running", C if running else 0, running_mean, running_var, mean, square, C, count - 1, momentum)
+    else:
+        _move(running_mean, mean[0], momentum)
+        _move(running_var, square[0] / (count - 1), momentum)
+    return _normalized_by_kernels(x, weight, bias, (mean, square), C, count, eps, total_of_all)
+
+
+def _normalized_by_kernels(x, weight, bias, moments, groups, count, eps, of_all=tuple):
+    """y and the three gradient rules, from the moments (images, C) of channels of `count` pixels each.
+
+    of_all: makes of a list of sums over pixels those over the pixels of all processes, where these are normalised together.
+    """
+    xp, C, images = array_library(x), x.shape[-1], len(moments[0])
+    members, weight = C // groups, in_c_order(weight)
+    mean, inverse, scale = xp.empty((3, images, C), x.dtype)
+    sets, warps = images * groups, 32 * images * groups
+    kernels.launch("group_constants", warps, *moments, weight, mean, inverse, scale, sets, groups, members, count, eps)
+    sums = _gradient_sums_by_kernel(x, mean, images)
+
+    def grad_x(dy):
+        plain, along = of_all(sums(dy))
+        offset, slope = xp.empty((2, images, C), x.dtype)
+        kernels.launch("gradient_constants", warps, plain, along, weight, inverse, offset, slope, sets, groups, members,
+                       count * members)
+        dx, (walk, blocks) = xp.empty(x.shape, x.dtype), _walk(x, images)
+        kernels.launch("normalize_gradient", blocks, x, in_c_order(dy), mean, scale, offset, slope, dx, walk)
+        return dx
+    grad_weight, grad_bias = _gradients_of_constants(sums, inverse)
+    return _normalized(x, mean, scale, bias), (grad_x, grad_weight, grad_bias)
+
+
+def _by_constants_of_kernels(x, bias, mean, inverse, scale):
+    """batch_norm with constant statistics."""
+    x = in_c_order(x)
+    rules = _gradients_of_constants(_gradient_sums_by_kernel(x, mean, 1), inverse)
+    return _normalized(x, mean, scale, bias), (lambda dy: dy * scale, *rules)
+
+
+def _walk(x, images):
+    """(struct Images, (blocks, threads of a block)) of normalize.cu for x as (images, pixels, C)."""
+    C = x.shape[-1]
+    pixels, tiles = x.size // (images * C), -(-C // THREADS)
+    width = -(-C // tiles)                                                               # channels of a tile
+    rows = max(1, min(THREADS // width, pixels))
+    share = max(STEPS * rows, -(-pixels // MOST_SHARES))
+    shares = -(-pixels // share)
+    return (pixels, C, share, shares, tiles), ((images * shares * tiles,), (width, rows))
+
+
+def _moments_by_kernels(x, images):
+    """Mean and sum of squares around it of each channel of each image, (images, C) both."""
+    xp, (walk, blocks) = array_library(x), _walk(x, images)
+    pixels, C, share, shares, _ = walk
+    means, squares = xp.empty((2, images * shares, C), x.dtype)
+    kernels.launch("channel_moments", blocks, x, means, squares, walk)
+    if shares == 1:
+        return means, squares
+    mean, square = xp.empty((2, images, C), x.dtype)
+    width, tiles = min(C, 8), -(-C // 8)                         # few columns a block, so that there are many blocks
+    kernels.launch("join_moments", ((images * tiles,), (width, THREADS // 8)), x, means, squares, mean, square,
+                   (shares, C, shares, 1, tiles), pixels, share)
+    return mean, square
+
+
+def _normalized(x, mean, scale, bias):
+    """scale (x - mean) + bias;   mean and scale (images, C) or (C,), bias (C,)"""
+    y, (walk, blocks) = array_library(x).empty(x.shape, x.dtype), _walk(x, mean.size // x.shape[-1])
+    kernels.launch("normalize", blocks, x, mean, scale, in_c_order(bias), y, walk)
+    return y
+
+
+def _gradient_sums_by_kernel(x, mean, images):
+    """A function of dy that gives the sums of dy and dy (x - mean) over the pixels of each image, (images, C) both."""
+    xp, C, (walk, blocks) = array_library(x), x.shape[-1], _walk(x, images)
+    rows = images * walk[3]
+
+    @once
+    def sums(dy):
+        parts = xp.empty((2, images, walk[3], C), x.dtype)
+        kernels.launch("gradient_sums", blocks, x, mean, in_c_order(dy), parts, walk, rows)
+        plain, along = parts.sum(axis=2) if walk[3] > 1 else parts.reshape(2, images, C)
+        return plain, along
+    return sums
+
+
+def _gradients_of_constants(sums, inverse):
+    """The gradients of weight and bias."""
+    return lambda dy: _sum(sums(dy)[1] * inverse), lambda dy: _sum(sums(dy)[0])
 
 
 @differentiable
@@ -193,7 +274,7 @@ def layer_norm(x, weight, bias, eps=1e-5):
     """
     _check_channels("layer_norm", x, weight=weight, bias=bias)
     if runs_kernels(x, weight, bias):
-        return _sets_by_kernel(x, weight, bias, 1, 1, eps)
+        return _layer_norm_by_kernel(x, weight, bias, eps)
     return _scaled(x, weight, bias, (-1,), eps)
 
 
@@ -212,8 +293,9 @@ def group_norm(x, weight, bias, groups, eps=1e-5):
         raise ValueError(f"group_norm: {C} channels (x {x.shape}) do not split into {groups} groups: "
                          "groups must divide the channels")
 
-    if runs_kernels(x, weight, bias):
-        return _sets_by_kernel(x, weight, bias, math.prod(x.shape[1:-1]), groups, eps)
+    if x.size and runs_kernels(x, weight, bias):
+        x = in_c_order(x)
+        return _normalized_by_kernels(x, weight, bias, _moments_by_kernels(x, len(x)), groups, math.prod(x.shape[1:-1]), eps)
 
     def grouped(array):
         return array.reshape(*array.shape[:-1], groups, C // groups)                      # (..., groups, members)
@@ -251,22 +333,22 @@ def _scaled(x, weight, bias, axes, eps):
     return x_hat * weight + bias, (grad_x, grad_weight, grad_bias)
 
 
-def _sets_by_kernel(x, weight, bias, pixels, groups, eps):
-    """layer_norm and group_norm by normalize.cu: x as sets of pixels * C / groups numbers."""
+def _layer_norm_by_kernel(x, weight, bias, eps):
+    """layer_norm by normalize.cu: a warp, or a block of threads, takes a row."""
     xp, C = array_library(x), x.shape[-1]
-    x, y, outer = in_c_order(x), xp.empty(x.shape, x.dtype), x.size // (pixels * C or 1)
-    means, inverses = xp.empty((2, outer, 1, groups, 1), x.dtype)
-    blocks, sets = ((min(outer * groups, MOST_BLOCKS),), (256,)), (outer, pixels, groups, C // groups)
-    kernels.launch("normalize_sets", blocks, x, in_c_order(weight), in_c_order(bias), y, means, inverses, sets, float(eps))
+    x, weight, y, rows = in_c_order(x), in_c_order(weight), xp.empty(x.shape, x.dtype), x.size // (C or 1)
+    means, inverses = xp.empty((2, rows, 1), x.dtype)
+    threads = (32, THREADS // 32) if C <= SHORT else (THREADS, 1)
+    blocks = (min(-(-rows // threads[1]), MOST_BLOCKS),), threads
+    kernels.launch("layer_norm", blocks, x, weight, in_c_order(bias), y, means, inverses, rows, C, eps)
 
     def grad_x(dy):
         dx = xp.empty(x.shape, x.dtype)
-        kernels.launch("normalize_sets_gradient", blocks, x, in_c_order(dy), in_c_order(weight), means, inverses, dx, sets)
+        kernels.launch("layer_norm_gradient", blocks, x, in_c_order(dy), weight, means, inverses, dx, rows, C)
         return dx
 
     def grad_weight(dy):                                         # CuPy joins these few steps well enough
-        x_hat = (x.reshape(outer, pixels, groups, -1) - means) * inverses
-        return _sum(dy * x_hat.reshape(x.shape))
+        return (dy.reshape(rows, C) * ((x.reshape(rows, C) - means) * inverses)).sum(axis=0)
     return y, (grad_x, grad_weight, _sum)
 
 
@@ -308,7 +390,8 @@ def _response_norm_by_kernel(x, *numbers):
 
     def grad_x(dy):
         dx = xp.empty(x.shape, x.dtype)
-        kernels.launch("response_norm_gradient", x.size, x, in_c_order(dy), energy, dx, x.size, x.shape[-1], *numbers[:3])
+        kernels.launch("response_norm_gradient", x.size, x, in_c_order(dy), y, energy, dx, x.size, x.shape[-1],
+                       *numbers[:3])
         return dx
     return y, (grad_x,)
 

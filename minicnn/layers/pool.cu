@@ -9,6 +9,12 @@
 //
 // The gradients are gathered: a thread for each pixel of x asks all windows that saw it, in a fixed order, what they give
 // it.  (Windows that hand out to pixels would meet in overlapping ones, and need atomicAdd, whose order is left to chance.)
+// Windows of three with stride two, along one axis:
+//
+//     pixels     0 1 2 3 4 5 6      pixel 4 is tap 2 of window 1, as 4 - 2 = 1 * stride, and tap 0 of window 2; it is tap
+//     window 0   0 1 2              1 of no window, as 4 - 1 is no multiple of the stride.
+//     window 1       0 1 2
+//     window 2           0 1 2
 
 struct Axis { int source, outputs, stride, padding, dilation, taps; };
 struct Sizes { Axis rows, columns; int images, channels; };
@@ -21,9 +27,10 @@ __device__ Place place(int at, int rows, int columns, int channels) {
     return {at % channels, pixel % columns, pixel / columns % rows, pixel / columns / rows};
 }
 
-// The first tap that is the maximum goes to first[...], unless that is null: its number is what the gradient needs.  A NaN
-// is the maximum of every window that it lies in, and then the last tap gets the gradient, wherever the NaN is: as in NumPy's
-// twin, where nothing equals a NaN.
+// y[n, r, c] = max over taps (i, j) of x[n, r stride + i dilation - padding, c stride + j dilation - padding]
+// A thread makes a y.  The first tap that is the maximum goes to first[...], unless that is null: its number is what the
+// gradient needs.  A NaN is the maximum of every window that it lies in, and then the last tap gets the gradient, wherever
+// the NaN is: as in NumPy's twin, where nothing equals a NaN.
 extern "C" __global__ void max_pool(const float* x, float* y, int* first, Sizes sizes) {
     const Axis rows = sizes.rows, columns = sizes.columns;
     const int channels = sizes.channels, count = sizes.images * rows.outputs * columns.outputs * channels;
@@ -54,7 +61,7 @@ extern "C" __global__ void max_pool(const float* x, float* y, int* first, Sizes 
     }
 }
 
-// dx: of every window that saw this pixel through tap (i, j), dy if that tap was the first maximum.
+// dx: of every window that saw this pixel through tap (i, j), dy if that tap was the first maximum.   A thread a dx.
 extern "C" __global__ void max_pool_gradient(const float* dy, const int* first, float* dx, Sizes sizes) {
     const Axis rows = sizes.rows, columns = sizes.columns;
     const int channels = sizes.channels, count = sizes.images * rows.source * columns.source * channels;
@@ -78,7 +85,7 @@ extern "C" __global__ void max_pool_gradient(const float* dy, const int* first, 
     }
 }
 
-// y = part * sum of the window.   part (OH, OW): one over the number of pixels that count in each window
+// y = part * sum of the window, a thread a y.   part (OH, OW): one over the number of pixels that count in each window
 extern "C" __global__ void average_pool(const float* x, const float* part, float* y, Sizes sizes) {
     const Axis rows = sizes.rows, columns = sizes.columns;
     const int channels = sizes.channels, count = sizes.images * rows.outputs * columns.outputs * channels;
@@ -97,7 +104,7 @@ extern "C" __global__ void average_pool(const float* x, const float* part, float
     }
 }
 
-// dx: of every window that saw this pixel its part of dy.
+// dx: of every window that saw this pixel its part of dy.   A thread a dx.
 extern "C" __global__ void average_pool_gradient(const float* dy, const float* part, float* dx, Sizes sizes) {
     const Axis rows = sizes.rows, columns = sizes.columns;
     const int channels = sizes.channels, count = sizes.images * rows.source * columns.source * channels;

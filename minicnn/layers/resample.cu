@@ -3,6 +3,10 @@
 // neighbouring channels.
 //
 // Both tables run upwards, so the outputs that see one input pixel lie side by side: the gradient gathers over that range.
+// Three rows copied to seven:
+//
+//     output           0 1 2 3 4 5 6       dx of row 1 is the sum of dy of rows 3 and 4:
+//     rows[output]     0 0 0 1 1 2 2       from first_row[1] = 3 up to, without, first_row[2] = 5
 
 struct Sizes { int images, rows, columns, new_rows, new_columns, channels; };
 struct Place { int channel, column, row, image; };
@@ -42,8 +46,8 @@ __device__ float share(int row, int lower, float fraction, int rows) {
 }
 
 // y: the mean of the 2 x 2 pixels around each output's place, weighed by how near they are
-extern "C" __global__ void mix_pixels(const float* x, const int* lower_row, const float* row_fraction, const int* lower_column,
-                                      const float* column_fraction, float* y, Sizes sizes) {
+extern "C" __global__ void mix_pixels(const float* x, const int* lower_row, const float* row_fraction,
+                                      const int* lower_column, const float* column_fraction, float* y, Sizes sizes) {
     const int count = sizes.images * sizes.new_rows * sizes.new_columns * sizes.channels;
     for (int at = blockIdx.x * blockDim.x + threadIdx.x; at < count; at += gridDim.x * blockDim.x) {
         const Place p = place(at, sizes.new_rows, sizes.new_columns, sizes.channels);

@@ -38,9 +38,9 @@ class Adam(Optimizer):
         mean, square, count = (self.state[f"{name}.{i}"] for name in ("mean", "square", "count"))
         count += 1
         if in_one_kernel(weight, mean, square, gradient):
-            step, eps = self._corrected(int(count))
-            kernels.launch("adam", weight.size, weight, mean, square, gradient, weight.size, *self.betas, step, eps,
-                           *self._decays())
+            b1, b2 = self.betas
+            kernels.launch("adam", weight.size, weight, mean, square, gradient, weight.size, b1, 1 - b1, b2, 1 - b2,
+                           *self._corrected(int(count)), *self._decays())
             return
         in_blocks(partial(self._adapt, int(count)), [weight, mean, square], [gradient])
 

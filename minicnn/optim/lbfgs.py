@@ -161,17 +161,19 @@ class LBFGS(Optimizer):
         return {"iterations": np.zeros((), np.int64), **state}
 
     def _as_rows(self, state):
-        """The same with lists for matrices: a new pair comes, and an old one goes, without a copy of the others."""
-        rows = {name: list(state[name]) for name in ("moves", "changes")}
+        """The same with lists for matrices, which it takes out: a new pair comes, and an old one goes, by itself."""
+        rows = {name: [row.copy() for row in state.pop(name)] for name in ("moves", "changes")}
         return {**state, **rows, "curvatures": [dot(s, y) for s, y in zip(*rows.values())]}
 
     def _as_matrices(self, state):
-        """The other way round: as it is saved."""
+        """The other way round, a copy: as it is saved."""
         saved = self._empty_state(pairs=len(state["moves"]))
+        for name in ("iterations", "move", "gradient"):
+            saved[name][...] = state[name]
         for name in ("moves", "changes"):
             for i, row in enumerate(state[name]):
                 saved[name][i] = row
-        return {**state, "moves": saved["moves"], "changes": saved["changes"]}
+        return saved
 
     def _named_pieces(self, state):
         pieces = {f"{name}.{i}": piece for name in ("move", "gradient", "moves", "changes")
@@ -181,7 +183,7 @@ class LBFGS(Optimizer):
     def state_dict(self):
         """As in the other optimizers: 'moves.0' and 'changes.0' have the shape (pairs kept, *shape of parameter 0)."""
         pieces = self._named_pieces(self._as_matrices(self.state))
-        return {name: np.array(to_numpy(value)) for name, value in pieces.items()}
+        return {name: np.asarray(to_numpy(piece), order="C") for name, piece in pieces.items()}
 
     def load_state_dict(self, state):
         """As in the other optimizers."""

@@ -42,7 +42,7 @@ def _zoom(along, start, ends, tolerance, trials):
     """Narrow an interval that holds such a point.  Nocedal & Wright, algorithm 3.6."""
     low, high = _lowest_first(*ends)
     stalled = False
-    while trials > 0 and abs(high.length - low.length) >= tolerance:
+    while trials > 0 and high.length != low.length and abs(high.length - low.length) >= tolerance:
         length, stalled = _between(low, high, stalled)
         trial, trials = _tried(along, length), trials - 1
         if _too_high(start, trial) or trial.loss >= low.loss:

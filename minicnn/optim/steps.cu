@@ -1,15 +1,22 @@
 // Steps of the optimizers.  A step is little arithmetic on many numbers, so its time is that of reading and writing them.
-// Written as NumPy lines, each line travels through the arrays once more; here each number is read once and written once,
-// by a thread of its own (or, in very large arrays, every so-many-th by the same thread: the grid-stride loop).
+// Written as NumPy lines, each line travels through the arrays once more; here each number is read once and written once.
+// Weight, gradient and state of one number meet in one thread, neighbours beside it:
+//
+//     thread         0  1  2  3 ...        reads  weight[i]  mean[i]  square[i]  gradient[i]
+//     number i       0  1  2  3 ...        writes weight[i]  mean[i]  square[i]
+//
+// In arrays with more numbers than threads, a thread goes on with number i + all threads (a grid-stride loop), so that
+// neighbours stay neighbours.
 
-// Adam:   m <- b1 m + (1 - b1) g      v <- b2 v + (1 - b2) g^2      w <- shrink w - step m / (sqrt(v) + eps)
-// where g has decay w added.  Adam has shrink = 1, AdamW decay = 0; step and eps hold the corrections: see adam.py.
+// Adam:   m <- b1 m + less1 g      v <- b2 v + less2 g^2      w <- shrink w - step m / (sqrt(v) + eps)
+// where g has decay w added.  less1 = 1 - b1 and less2 = 1 - b2 come from the host: 1 - .999f is .0009999871.
+// Adam has shrink = 1, AdamW decay = 0; step and eps hold the corrections: see adam.py.
 extern "C" __global__ void adam(float* weight, float* mean, float* square, const float* gradient, int count, float b1,
-                                float b2, float step, float eps, float decay, float shrink) {
+                                float less1, float b2, float less2, float step, float eps, float decay, float shrink) {
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
         const float g = gradient[i] + decay * weight[i];
-        const float m = b1 * mean[i] + (1 - b1) * g;
-        const float v = b2 * square[i] + (1 - b2) * g * g;
+        const float m = b1 * mean[i] + less1 * g;
+        const float v = b2 * square[i] + less2 * (g * g);
         mean[i] = m;
         square[i] = v;
         weight[i] = shrink * weight[i] - step * (m / (sqrtf(v) + eps));

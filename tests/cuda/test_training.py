@@ -1,6 +1,7 @@
 """Whole runs on CuPy arrays against NumPy: a training, an inversion, checkpoints and networks that change the device."""
 import numpy as np
 import pytest
+from PIL import Image
 
 import minicnn as mc
 from minicnn import models, training
@@ -8,7 +9,10 @@ from minicnn.attack import l2_attack
 from minicnn.backend import to_numpy
 from minicnn.data import Dataset
 from minicnn.evaluation import evaluate
+from minicnn.generate.feedforward import Lessons, StylizerTraining
 from minicnn.generate.inversion import Recipe, invert
+from minicnn.generate.recipes import recipe_for
+from minicnn.generate.style import Style, Transfer
 
 MODE, STEPS = "fast", 20
 
@@ -97,3 +101,30 @@ def test_weights_saved_on_one_device_load_on_the_other(cp, tmp_path):
     here = models.load(tmp_path / "net.safetensors")
     x = np.random.default_rng(0).random((2, 32, 32, 3), dtype=np.float32)
     np.testing.assert_allclose(training.predict(there, x), training.predict(here, x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [
+    dict(), dict(loss="w2", optimizer="lbfgs"), dict(loss="gram", start="noise"), dict(loss="mean-std"), dict(loss="sliced"),
+    dict(loss="histogram", average=0.)], ids=lambda options: " ".join(map(str, options.values())) or "as it is")
+def test_a_style_transfer_as_numpy(cp, options):
+    rng = np.random.default_rng(0)
+    content, style = rng.random((24, 32, 3), dtype=np.float32), rng.random((20, 20, 3), dtype=np.float32)
+    mask, found = np.eye(24, 32, dtype=np.float32) + .1, []
+    for device in ("cpu", "cuda"):
+        model = models.load("robust").to(device)
+        recipe = recipe_for(model, "fast", first_steps=2, steps=1, **options)
+        styles = [Style(style)] if recipe.loss in ("sliced", "histogram") else [Style(style, 1., mask), Style(style[::-1], 2.)]
+        found.append(Transfer(content, styles, model, recipe, 32).run())
+    np.testing.assert_allclose(found[1], found[0], atol=2e-3)
+
+
+def test_a_stylizer_learns_as_on_numpy(cp, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    style, found = np.random.default_rng(1).random((20, 20, 3), dtype=np.float32), []
+    for device in ("cpu", "cuda"):
+        model = models.load("robust").to(device)
+        lessons = Lessons(steps=2, batch=1, side=24, width=2, blocks=1)
+        run = StylizerTraining(style, [tmp_path / "a.png"], model, recipe_for(model), lessons)
+        run.run()
+        found.append(run.losses)
+    assert found[1] == pytest.approx(found[0], rel=1e-3)

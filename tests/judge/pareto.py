@@ -51,6 +51,7 @@ JUDGES = {"robust": "squeezenet1-1", "vgg16": "squeezenet1-1", "squeezenet1-1": 
 STEPS = {"quality": dict(first_steps=100, steps=50), "gatys": dict(first_steps=100)}       # of the large networks
 LOOKED_THROUGH = ("features.1", "features.3", "features.4", "features.6", "features.7", "features.9")
 SQUEEZENET = dict(style=dict.fromkeys(LOOKED_THROUGH, 1.), content={"features.7": 1.})
+STYLE_WEIGHTS = {"quality": .3, "gatys": .001}   # of SqueezeNet, for which no preset was made: by eye, on the first pair
 
 
 # ---- Methods -------------------------------------------------------------------------------------------------------
@@ -69,9 +70,12 @@ def methods_of(name, model):
     if name == "robust":
         recipes = {"quality": recipe_for(model)}
     else:
-        layers = SQUEEZENET if name == "squeezenet1-1" else {}
-        recipes = {preset: recipe_for(model, preset, **steps, **layers) for preset, steps in STEPS.items()}
+        recipes = {preset: recipe_for(model, preset, **steps, **_layers_of(name, preset)) for preset, steps in STEPS.items()}
     return {preset: functools.partial(_transferred, model, recipe) for preset, recipe in recipes.items()}
+
+
+def _layers_of(name, preset):
+    return {**SQUEEZENET, "style_weight": STYLE_WEIGHTS[preset]} if name == "squeezenet1-1" else {}
 
 
 def _transferred(model, recipe, content, style):

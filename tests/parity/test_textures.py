@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from minicnn.generate.objectives import roughness, total_variation
-from minicnn.generate.textures import LOSSES, moments, projected, sliced_loss, slices
+from minicnn.generate.textures import LOSSES, axes, moments, projected, sliced_loss, slices
 from minicnn.tensor import tensor
 
 torch = pytest.importorskip("torch")
@@ -50,6 +50,10 @@ def their_w2(x, style):
     return ((means[0] - means[1]).square().sum() + widths - 2 * overlap) / x.shape[-1]
 
 
+def their_relative(x, style):
+    return their_w2(x, style) * x.shape[-1] / flat(style).square().sum(1).mean()
+
+
 def their_widths(x, style):
     mse = torch.nn.functional.mse_loss
     (m, s), (n, t) = ((flat(y).mean(0), flat(y).std(0, unbiased=False)) for y in (x, style))
@@ -57,7 +61,7 @@ def their_widths(x, style):
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-6), (np.float32, 1e-4)])
-@pytest.mark.parametrize("name, theirs", [("gram", their_gram), ("w2", their_w2), ("mean-std", their_widths)])
+@pytest.mark.parametrize("name, theirs", [("gram", their_gram), ("w2", their_w2), ("relative", their_relative), ("mean-std", their_widths)])
 @pytest.mark.parametrize("seed", range(4))
 def test_losses_between_textures(name, theirs, seed, dtype, tolerance):
     array, style = features(seed).astype(dtype), features(seed + 20, (5, 9, 5)).astype(dtype)
@@ -67,8 +71,9 @@ def test_losses_between_textures(name, theirs, seed, dtype, tolerance):
     assert_alike(ours, theirs(other, torch.tensor(style)), x, other, tolerance)
 
 
-def test_the_sliced_loss_with_as_many_pixels():
-    array, style, directions = features(1), features(2), slices(5, 9, np.random.default_rng(0)).astype(np.float64)
+@pytest.mark.parametrize("directions", [slices(5, 9, np.random.default_rng(0)), axes(5)], ids=["sliced", "histogram"])
+def test_the_sorted_losses_with_as_many_pixels(directions):
+    array, style, directions = features(1), features(2), directions.astype(np.float64)
     x, other = tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
     a, b = (torch.sort(flat(y) @ torch.tensor(directions), dim=0).values for y in (other, torch.tensor(style)))
     assert_alike(sliced_loss(x, directions, projected(style, directions)), (a - b).square().mean(), x, other, 1e-9)
