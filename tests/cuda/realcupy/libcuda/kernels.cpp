@@ -70,7 +70,10 @@ EXPORT CUresult cuLaunchKernel(CUfunction kernel, unsigned gx, unsigned gy, unsi
   std::lock_guard<std::recursive_mutex> lock(launches);
   const unsigned limit = shared_limit.count(kernel) ? shared_limit[kernel] : SHARED;
   const unsigned sizes[] = {gx, gy, gz, bx, by, bz, dynamic_shared, limit};
-  return start((long long)kernel, sizes, parameters) ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS;
+  if (start((long long)kernel, sizes, parameters))
+    return CUDA_ERROR_LAUNCH_FAILED;
+  const std::string wrong = written_beside();
+  return wrong.empty() ? CUDA_SUCCESS : refuse(CUDA_ERROR_LAUNCH_FAILED, wrong);
 }
 
 EXPORT CUresult cuLaunchCooperativeKernel(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,

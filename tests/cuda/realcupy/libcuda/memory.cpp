@@ -2,10 +2,8 @@
 #include "shared.h"
 #include <map>
 #include <mutex>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vector>
 
 static const size_t GUARD = 256;                         // bytes before and behind each array
 static const int UNWRITTEN = 0xFF;
@@ -22,14 +20,23 @@ static bool inside(const void* address, size_t bytes) {
   return (uintptr_t)address + bytes <= array->first + array->second;
 }
 
-static bool guards_are_whole(const unsigned char* array, size_t bytes) {
-  for (size_t i = 0; i < GUARD; i++)
-    if (array[-1 - (ptrdiff_t)i] != UNWRITTEN || array[bytes + i] != UNWRITTEN)
-      return false;
-  return true;
-}
+// ---- for the launch, for Python and for libcublas
 
-// ---- for Python and for libcublas
+std::string written_beside() {
+  Lock lock(memory);
+  std::string wrong;
+  for (auto& array : arrays) {
+    unsigned char *before = (unsigned char*)array.first - GUARD, *behind = (unsigned char*)array.first + array.second;
+    for (unsigned char* guard : {before, behind})
+      for (size_t i = 0; i < GUARD; i++)
+        if (guard[i] != UNWRITTEN) {
+          wrong = "memory was written beside an array of " + std::to_string(array.second) + " bytes";
+          memset(guard, UNWRITTEN, GUARD);               // so that it is told once
+          break;
+        }
+  }
+  return wrong;
+}
 
 EXPORT int emulated_inside(const void* address, size_t bytes) {
   Lock lock(memory);
@@ -71,14 +78,9 @@ EXPORT cudaError_t cudaFree(void* address) {
   auto array = arrays.find((uintptr_t)address);
   if (array == arrays.end())
     return refuse(cudaErrorInvalidValue, "cudaFree of an address that was not allocated");
-  const size_t bytes = array->second;
-  if (!guards_are_whole((unsigned char*)address, bytes)) {
-    fprintf(stderr, "emulated CUDA: the memory beside an array of %zu bytes was written\n", bytes);
-    abort();                                             // nobody could catch an error of a destructor
-  }
-  memset((char*)address - GUARD, UNWRITTEN, bytes + 2 * GUARD);
+  memset((char*)address - GUARD, UNWRITTEN, array->second + 2 * GUARD);
   free((char*)address - GUARD);
-  in_use -= bytes;
+  in_use -= array->second;
   arrays.erase(array);
   return cudaSuccess;
 }

@@ -14,6 +14,8 @@ const int SHARED = 48 << 10, SHARED_ON_REQUEST = 163 << 10, REGISTERS = 65536, M
 
 extern std::string last_error;                           // what cudaGetErrorString and cuGetErrorString tell of it
 
+std::string written_beside();                            // what was written outside of the arrays so far, or ""
+
 template <class Status> Status refuse(Status status, const std::string& why) {
   last_error = why;
   return status;
