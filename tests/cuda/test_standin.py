@@ -35,7 +35,7 @@ REFUSED = {  # what it is, done with an array `a` of the device and `n` of NumPy
     "cupy.add": (lambda cp, a, n: cp.add(n, a), TypeError),
     "cupy.exp": (lambda cp, a, n: cp.exp(n), TypeError),
     "a list": (lambda cp, a, n: a + [1, 2, 3], TypeError),
-    "numpy.add.at": (lambda cp, a, n: np.add.at(a, 0, 1), TypeError),
+    "numpy.add.at": (lambda cp, a, n: np.add.at(a, [0, 1], 1), TypeError),
     "where=": (lambda cp, a, n: a.sum(where=True), TypeError),
     "initial=": (lambda cp, a, n: cp.max(a, initial=0), TypeError),
     "correction=": (lambda cp, a, n: a.var(correction=1), TypeError),
@@ -108,9 +108,20 @@ def test_add_at(cp):
     assert counts.get().tolist() == [0, 2, 1]
 
 
-def test_order_of_memory_is_kept(cp):
-    a = cp.asarray(NUMBERS).T
-    assert not a.flags.c_contiguous and (a * 2).strides == a.strides and cp.empty_like(a).strides == a.strides
+KEPT = {"asarray": lambda xp, a: xp.asarray(a), "array": lambda xp, a: xp.array(a), "astype": lambda xp, a: a.astype(int),
+        "empty_like": lambda xp, a: xp.empty_like(a), "zeros_like": lambda xp, a: xp.zeros_like(a),
+        "copy": lambda xp, a: xp.copy(a)}
+NOT_KEPT = {"*": lambda xp, a: a * 2, "exp": lambda xp, a: xp.exp(a), "where": lambda xp, a: xp.where(a > 1, a, 0),
+            "sum": lambda xp, a: a.sum(axis=1), "concatenate": lambda xp, a: xp.concatenate([a, a]),
+            "the method copy": lambda xp, a: a.copy()}
+
+
+@pytest.mark.parametrize("name", [*KEPT, *NOT_KEPT])
+def test_results_lie_in_c_order_and_copies_in_their_own(cp, name):
+    """NumPy keeps the order in most of these."""
+    a = cp.asarray(np.arange(24, dtype=np.float32).reshape(2, 3, 4)).transpose(2, 0, 1)
+    result = {**KEPT, **NOT_KEPT}[name](cp, a)
+    assert result.flags.c_contiguous == (name in NOT_KEPT)
 
 
 def test_a_line_of_cpp_for_each_number(cp, a):

@@ -28,12 +28,12 @@ class ndarray:
         raise TypeError(IMPLICIT)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
-        if method != "__call__" or ufunc.__name__ not in API["ufuncs"]:
-            return NotImplemented                # np.add.at(array, ...) too: CuPy has cupy.add.at for it
+        if ufunc.__name__ not in API["ufuncs"] or any(isinstance(value, (tuple, list, slice)) for value in inputs):
+            return NotImplemented
         refuse_numpy(inputs)
         if out:
             options["out"] = host_of(out[0])
-        result = on_device(ufunc(*map(host_of, inputs), **options))
+        result = on_device(getattr(ufunc, method)(*map(host_of, inputs), **options))
         return out[0] if out else result
 
     def __array_function__(self, function, types, arguments, options):
@@ -83,7 +83,7 @@ class ndarray:
         """A copy in another dtype; with copy=False itself where nothing is to be done."""
         if not copy and self.dtype == np.dtype(dtype):
             return self
-        return on_device(self._host.astype(dtype, order=order, casting=casting or "unsafe"))
+        return in_its_order(self._host.astype(dtype, order=order, casting=casting or "unsafe"))
 
     # ---- parts
 
@@ -127,7 +127,9 @@ def host_of(value):
 
 
 def on_device(value, *owners):
-    """NumPy's arrays, and its numbers, as arrays of the device: views of an owner, where they are, else in new memory."""
+    """NumPy's arrays, and its numbers, as arrays of the device: views of an owner, where they are, else in new memory.
+
+    There they lie in C order, as CuPy's results do, where NumPy's follow the order of the operands."""
     if type(value) in (tuple, list):
         return type(value)(on_device(part, *owners) for part in value)
     if not isinstance(value, (np.ndarray, np.generic)):
@@ -135,9 +137,15 @@ def on_device(value, *owners):
     for owner in owners:
         if isinstance(value, np.ndarray) and value.size and np.may_share_memory(value, owner._host):
             return _made_of(value, owner._block)
-    value = np.asarray(value)
-    memory_order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
-    host, block = allocate(value.shape, value.dtype, memory_order)
+    host, block = allocate(value.shape, value.dtype)
+    host[...] = value
+    return _made_of(host, block)
+
+
+def in_its_order(value):
+    """A NumPy array as a new one of the device, its axes in the same order in memory."""
+    axes = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
+    host, block = allocate(value.shape, value.dtype, axes)
     host[...] = value
     return _made_of(host, block)
 
