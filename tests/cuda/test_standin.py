@@ -35,7 +35,6 @@ REFUSED = {  # what it is, done with an array `a` of the device and `n` of NumPy
     "cupy.add": (lambda cp, a, n: cp.add(n, a), TypeError),
     "cupy.exp": (lambda cp, a, n: cp.exp(n), TypeError),
     "a list": (lambda cp, a, n: a + [1, 2, 3], TypeError),
-    "numpy.add.at": (lambda cp, a, n: np.add.at(a, 0, 1), TypeError),
     "where=": (lambda cp, a, n: a.sum(where=True), TypeError),
     "initial=": (lambda cp, a, n: cp.max(a, initial=0), TypeError),
     "correction=": (lambda cp, a, n: a.var(correction=1), TypeError),
@@ -103,14 +102,29 @@ def test_views_share_memory_and_copies_do_not(cp, a):
 
 
 def test_add_at(cp):
-    counts = cp.zeros(3, np.float32)
-    cp.add.at(counts, cp.asarray([1, 1, 2]), cp.ones(3, np.float32))
-    assert counts.get().tolist() == [0, 2, 1]
+    for xp in (cp, np):                          # NumPy's hands over to CuPy's
+        counts = cp.zeros(3, np.float32)
+        xp.add.at(counts, cp.asarray([1, 1, 2]), cp.ones(3, np.float32))
+        assert counts.get().tolist() == [0, 2, 1]
 
 
-def test_order_of_memory_is_kept(cp):
+@pytest.mark.parametrize("make", [
+    lambda cp, a: cp.empty_like(a), lambda cp, a: cp.zeros_like(a), lambda cp, a: cp.copy(a), lambda cp, a: cp.array(a),
+    lambda cp, a: a.astype(np.int32), lambda cp, a: cp.asarray(a, np.int32), lambda cp, a: cp.roll(a, 1, axis=0),
+    lambda cp, a: cp.nan_to_num(a)])
+def test_some_keep_the_order_of_memory(cp, make):
     a = cp.asarray(NUMBERS).T
-    assert not a.flags.c_contiguous and (a * 2).strides == a.strides and cp.empty_like(a).strides == a.strides
+    assert a.strides == make(cp, a).strides == (4, 12)
+
+
+@pytest.mark.parametrize("make", [
+    lambda cp, a: a * 2, lambda cp, a: a + a, lambda cp, a: -a, lambda cp, a: np.exp(a), lambda cp, a: cp.maximum(a, 0),
+    lambda cp, a: cp.where(a > 1, a, 0), lambda cp, a: a.clip(0, 1), lambda cp, a: cp.concatenate([a, a], axis=1)[:, :2],
+    lambda cp, a: a[cp.asarray([0, 1, 2])], lambda cp, a: cp.stack([a, a])[0], lambda cp, a: cp.sort(a, axis=0)])
+def test_others_make_c_order(cp, make):
+    """Where NumPy keeps the order."""
+    made = make(cp, cp.asarray(NUMBERS).T)
+    assert made.shape == (3, 2) and made.strides[1] == made.itemsize
 
 
 def test_a_line_of_cpp_for_each_number(cp, a):
