@@ -39,7 +39,7 @@ def cp(request):
 
 @pytest.fixture(params=[0, 1, 2], ids=["forward", "backward", "at random"])
 def thread_order(request, cp):
-    """Makes an emulator run threads and blocks in this order.  A GPU chooses the order itself."""
+    """Makes an emulator run threads and blocks in this order.  A GPU chooses the order itself: None."""
     library, order = _chosen(request.config), request.param
     mode = getattr(request.module, "MODE", "check")
     if library == "gpu" and order:
@@ -48,11 +48,18 @@ def thread_order(request, cp):
         sys.modules["realcupy"].activate(mode, order)
     if library == "standin":
         sys.modules["standin"].ORDER = order
-    yield order
+    yield None if library == "gpu" else order
     if library == "emulated":
         sys.modules["realcupy"].activate(mode)
     if library == "standin":
         sys.modules["standin"].ORDER = 0
+
+
+@pytest.fixture
+def few_threads(thread_order, monkeypatch):
+    """At most two blocks, so that each thread takes several numbers, in each order."""
+    from minicnn import cuda
+    monkeypatch.setattr(cuda, "MOST_BLOCKS", 2)
 
 
 def _standin(mode):

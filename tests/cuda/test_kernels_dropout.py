@@ -7,7 +7,6 @@ import pytest
 import minicnn as mc
 from minicnn.backend import to_numpy
 from minicnn.layers.dropout import Philox
-from orders import each_order, few_threads
 
 room = importlib.import_module("minicnn.layers.dropout")               # minicnn.layers.dropout is also the function in it
 # (shape, whole channels).  Of whole channels: blocks of four words that reach over images, pixels that fill no share
@@ -81,10 +80,8 @@ def test_arrays_in_another_order(cp, shape, channels):
     assert_same(*both(cp, shape, channels, turn=lambda a: a.T))
 
 
-@each_order
 @pytest.mark.parametrize("channels", [False, True])
-def test_more_numbers_than_threads(cp, channels, order, monkeypatch):
-    few_threads(order, cp, monkeypatch)
+def test_more_numbers_than_threads(cp, channels, few_threads, monkeypatch):
     monkeypatch.setattr(room, "PIXELS", 2)
     assert_same(*both(cp, (3, 11, 9, 33), channels))
 

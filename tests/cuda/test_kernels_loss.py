@@ -4,7 +4,6 @@ import pytest
 
 import minicnn as mc
 from minicnn.backend import to_numpy
-from orders import each_order, few_threads
 
 SHAPES = [(1, 1), (5, 3), (33, 10), (7, 33), (4, 31), (3, 32), (2, 65), (2, 1000)]
 
@@ -86,9 +85,7 @@ def test_arrays_in_another_order(cp, kind):
     assert_near(results)
 
 
-@each_order
-def test_more_rows_than_warps(cp, order, monkeypatch):
-    few_threads(order, cp, monkeypatch)
+def test_more_rows_than_warps(cp, few_threads):
     assert_near(both(cp, logits_of(37, 45), made(37, 45, "weights"), .2))
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn import cuda
 from minicnn.backend import to_numpy
 
 OPTIMIZERS = {"plain": lambda w: mc.SGD(w, .1), "decay": lambda w: mc.SGD(w, .1, weight_decay=.3),
@@ -58,9 +57,8 @@ def test_steps_in_double_precision_as_numpy(cp, name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_more_numbers_than_threads(cp, name, thread_order, monkeypatch):
+def test_more_numbers_than_threads(cp, name, few_threads):
     """A thread takes several, whatever the order in which an emulator runs threads."""
-    monkeypatch.setattr(cuda, "MOST_BLOCKS", 2)
     assert_same(trained(np, OPTIMIZERS[name]), trained(cp, OPTIMIZERS[name]))
 
 

@@ -8,7 +8,6 @@ import pytest
 
 import minicnn as mc
 from minicnn.backend import to_numpy
-from orders import each_order, few_threads
 
 CASES = [  # shape, options
     ((2, 6, 8, 5), dict(kernel=2)),
@@ -112,10 +111,8 @@ def test_a_part_of_an_array(cp, operation):
     assert_near(results)
 
 
-@each_order
 @pytest.mark.parametrize("operation", [mc.max_pool2d, mc.avg_pool2d])
-def test_more_numbers_than_threads(cp, operation, order, monkeypatch):
-    few_threads(order, cp, monkeypatch)
+def test_more_numbers_than_threads(cp, operation, few_threads):
     x = np.random.default_rng(0).integers(-4, 4, (3, 13, 11, 5)).astype(np.float32)
     assert_near(both(cp, operation, x, kernel=3, stride=2, padding=1))
 

@@ -4,7 +4,6 @@ import pytest
 
 import minicnn as mc
 from minicnn.backend import to_numpy
-from orders import each_order, few_threads
 
 CASES = [  # shape, options
     ((2, 3, 5, 3), dict(scale=2)), ((1, 5, 4, 33), dict(scale=(3, 1))), ((2, 7, 5, 1), dict(size=(4, 9))),
@@ -61,8 +60,6 @@ def test_a_part_of_an_array(cp, mode):
     assert_near(results)
 
 
-@each_order
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
-def test_more_numbers_than_threads(cp, mode, order, monkeypatch):
-    few_threads(order, cp, monkeypatch)
+def test_more_numbers_than_threads(cp, mode, few_threads):
     assert_near(both(cp, (2, 13, 9, 5), mode=mode, size=(11, 17)))

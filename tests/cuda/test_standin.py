@@ -135,6 +135,22 @@ def test_a_line_of_cpp_for_each_number(cp, a):
         step(a, a.astype(np.float64))
 
 
+LAST = """extern "C" __global__ void last(int* x, int n) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) atomicExch(x, i);
+}"""
+
+
+def test_threads_run_in_the_order_that_is_wanted(cp, thread_order):
+    """Who comes last?"""
+    if thread_order is None:
+        pytest.skip("a GPU chooses the order itself")
+    x = cp.zeros(1, np.int32)
+    cp.RawKernel(LAST, "last")((4,), (64,), (x, np.int32(256)))
+    last = int(x[0])
+    assert 0 <= last < 256 and (last == 255) == (thread_order == 0) and (last == 0) == (thread_order == 1)
+
+
 # ---- the stand-in by name
 
 ADD = 'extern "C" __global__ void add(float* x, float s, int n) { for (int i = threadIdx.x; i < n; i += 32) x[i] += s; }'
