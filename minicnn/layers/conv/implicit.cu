@@ -320,7 +320,7 @@ __device__ void weigh(const float* __restrict__ x, const float* __restrict__ dy,
 #pragma unroll
     for (int j = 0; j < OWN; ++j) {
         const int tap = (own + j) / inner, r = tap / columns.taps;
-        channel[j] = own + j < numbers ? own + j - tap * inner : -1;
+        channel[j] = own + j - tap * inner;              // of a tap that is not there, too: nobody writes what comes of it
         down[j] = rows.start + r * rows.per_tap;
         right[j] = columns.start + (tap - r * columns.taps) * columns.per_tap;
     }
@@ -333,8 +333,7 @@ __device__ void weigh(const float* __restrict__ x, const float* __restrict__ dy,
             const int r = (in_rows - n * rows.outputs) * rows.step, c = (pixel - in_rows * columns.outputs) * columns.step;
             auto at = [&](int j) {                       // of x, or -1
                 const int row = r + down[j], column = c + right[j];
-                const bool inside = pixel < end && channel[j] >= 0 && row >= 0 && row < rows.source
-                                 && column >= 0 && column < columns.source;
+                const bool inside = pixel < end && row >= 0 && row < rows.source && column >= 0 && column < columns.source;
                 return inside ? ((n * rows.source + row) * columns.source + column) * channels + channel[j] : -1;
             };
             if (FLAT) {
