@@ -92,3 +92,9 @@ def test_sorting(cp):
     a = np.random.default_rng(0).standard_normal((3, 8)).astype(np.float32)
     np.testing.assert_array_equal(cp.sort(cp.asarray(a)).get(), np.sort(a))
     np.testing.assert_array_equal(cp.argsort(cp.asarray(a), axis=0).get(), np.argsort(a, axis=0))
+
+
+def test_sums_along_an_axis(cp):
+    """Of CuPy's own kernels some let threads go before a barrier."""
+    a = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    np.testing.assert_array_equal(cp.cumsum(cp.asarray(a), axis=1).get(), a.cumsum(axis=1))

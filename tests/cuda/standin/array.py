@@ -9,6 +9,7 @@ import numpy as np
 from .memory import allocate
 
 API = json.loads((Path(__file__).parents[1] / "cupy_api.json").read_text(encoding="utf-8"))
+KEEP_ORDER = {"copy", "pad", "roll", "nan_to_num", "asfortranarray"}
 IMPLICIT = ("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array "
             "explicitly.")
 
@@ -28,12 +29,15 @@ class ndarray:
         raise TypeError(IMPLICIT)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
-        if ufunc.__name__ not in API["ufuncs"] or any(isinstance(value, (tuple, list, slice)) for value in inputs):
+        if ufunc.__name__ not in API["ufuncs"]:
             return NotImplemented
+        if method != "__call__":
+            from .functions import function
+            return getattr(function(ufunc.__name__), method)(*inputs, **options)
         refuse_numpy(inputs)
         if out:
             options["out"] = host_of(out[0])
-        result = on_device(getattr(ufunc, method)(*map(host_of, inputs), **options))
+        result = on_device(ufunc(*map(host_of, inputs), **options))
         return out[0] if out else result
 
     def __array_function__(self, function, types, arguments, options):
@@ -76,14 +80,14 @@ class ndarray:
             result = method(*map(host_of, arguments), **{key: host_of(value) for key, value in options.items()})
             if name in ("item", "tolist", "tobytes"):
                 return result
-            return on_device(result, self) if out is None else out
+            return on_device(result, self, keep=keeps_order(name, options)) if out is None else out
         return call
 
     def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
         """A copy in another dtype; with copy=False itself where nothing is to be done."""
         if not copy and self.dtype == np.dtype(dtype):
             return self
-        return in_its_order(self._host.astype(dtype, order=order, casting=casting or "unsafe"))
+        return on_device(self._host.astype(dtype, order=order, casting=casting or "unsafe"), keep=True)
 
     # ---- parts
 
@@ -126,26 +130,26 @@ def host_of(value):
     return type(value)(map(host_of, value)) if type(value) in (tuple, list) else value
 
 
-def on_device(value, *owners):
+def keeps_order(name, options):
+    """Whether what a function makes lies in the memory order of its NumPy twin.  All else CuPy makes in C order."""
+    return name in KEEP_ORDER or name.endswith("_like") or "order" in options
+
+
+def on_device(value, *owners, keep=False):
     """NumPy's arrays, and its numbers, as arrays of the device: views of an owner, where they are, else in new memory.
 
-    There they lie in C order, as CuPy's results do, where NumPy's follow the order of the operands."""
+    keep   in the memory order in which they are, else in C order
+    """
     if type(value) in (tuple, list):
-        return type(value)(on_device(part, *owners) for part in value)
+        return type(value)(on_device(part, *owners, keep=keep) for part in value)
     if not isinstance(value, (np.ndarray, np.generic)):
         return value
     for owner in owners:
         if isinstance(value, np.ndarray) and value.size and np.may_share_memory(value, owner._host):
             return _made_of(value, owner._block)
-    host, block = allocate(value.shape, value.dtype)
-    host[...] = value
-    return _made_of(host, block)
-
-
-def in_its_order(value):
-    """A NumPy array as a new one of the device, its axes in the same order in memory."""
-    axes = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
-    host, block = allocate(value.shape, value.dtype, axes)
+    value = np.asarray(value)
+    memory_order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
+    host, block = allocate(value.shape, value.dtype, memory_order if keep else None)
     host[...] = value
     return _made_of(host, block)
 

@@ -1,12 +1,11 @@
 """NumPy's functions on arrays of the device, under the names and with the keywords that the real CuPy has."""
 import numpy as np
 
-from .array import API, check_keywords, host_of, in_its_order, ndarray, on_device, refuse_numpy
+from .array import API, check_keywords, host_of, keeps_order, ndarray, on_device, refuse_numpy
 
 CONSTANTS = ("pi", "e", "inf", "nan", "newaxis")
 OF_SHAPES_AND_DTYPES = {"result_type", "can_cast", "promote_types", "min_scalar_type", "broadcast_shapes", "shape", "ndim",
                         "isscalar", "iscomplexobj", "isrealobj"}
-KEEP_THE_ORDER = {np.copy, np.zeros_like, np.ones_like, np.full_like, np.roll}
 UFUNC_KEYWORDS = {"out", "dtype", "casting"}
 UFUNC_METHODS = ("at", "reduce", "accumulate", "reduceat", "outer")
 
@@ -43,9 +42,7 @@ def _called(original, arguments, options):
         return out
     if isinstance(result, bool) and original in (np.allclose, np.array_equal, np.array_equiv):
         result = np.bool_(result)
-    if original in KEEP_THE_ORDER:
-        return in_its_order(result)
-    return on_device(result, *_arrays_in(arguments))
+    return on_device(result, *_arrays_in(arguments), keep=keeps_order(original.__name__, options))
 
 
 def _arrays_in(values):
@@ -80,7 +77,7 @@ def _check_function(name, arguments, options):
 
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, blocking=False):
     """A new array of the device from one of either kind, from a number, or from nested lists of them."""
-    return in_its_order(np.array(host_of(obj), dtype=dtype, order=order, ndmin=ndmin))
+    return on_device(np.array(host_of(obj), dtype=dtype, order=order, ndmin=ndmin), keep=True)
 
 
 def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
@@ -111,7 +108,7 @@ def empty_like(prototype, dtype=None, order="K", subok=None, shape=None):
     """New memory, in the order in which the other array's numbers lie."""
     if shape is not None:
         return empty(shape, dtype or prototype.dtype)
-    made = in_its_order(np.empty_like(prototype._host, dtype=dtype, order=order))
+    made = on_device(np.empty_like(prototype._host, dtype=dtype, order=order), keep=True)
     made._block.bytes[...] = 0xff
     return made
 
