@@ -10,6 +10,9 @@ import sys
 import numpy as np
 
 
+DEVICES = "auto", "cpu", "cuda"
+
+
 def is_gpu_array(array):
     """Whether `array` is a CuPy array (asked of its type, so that CuPy need not be imported to say no)."""
     return type(array).__module__.partition(".")[0] == "cupy"
@@ -52,6 +55,21 @@ def to_device(array, device):
     return array.get() if device == "cpu" else _cupy().asarray(array)
 
 
+def chosen_device(wish):
+    """'cpu' or 'cuda' for 'auto' (the GPU if there is a usable one), 'cpu' or 'cuda'.
+
+    Raises ValueError for another wish, and, with the reason, for 'cuda' where there is no usable GPU.
+    """
+    if wish not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {wish!r}")
+    if wish == "cpu":
+        return wish
+    status = gpu_status()
+    if wish == "cuda" and status != "available":
+        raise ValueError(f"no usable GPU: {status}; without --device the CPU does it")
+    return "cuda" if status == "available" else "cpu"
+
+
 def to_numpy(array):
     """The array as a NumPy array, copied from the GPU if it lies there."""
     return to_device(array, "cpu") if is_gpu_array(array) else np.asarray(array)
@@ -71,19 +89,23 @@ def gpu_status():
     than ImportError, and the reason has to reach the user.
     """
     if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed (pip install cupy-cuda12x, for an NVIDIA GPU)"
+        return 'CuPy is not installed (for an NVIDIA GPU: pip install "minicnn[cuda12]", or cuda13 with driver 580 or later)'
     try:
         import cupy
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:
         return _reason(error)
-    return "available" if count > 0 else "CuPy is installed, but this machine has no CUDA device"
+    return "available" if count > 0 else _NO_DEVICE
+
+
+_NO_DEVICE = "CuPy is installed, but this machine has no CUDA device"
 
 
 def _reason(error):
+    """What went wrong in the import, or when CuPy was asked for its devices."""
     text = f"{type(error).__name__}: {error}".splitlines()[0]
-    if "InsufficientDriver" in text:
-        return f"CuPy is installed, but the NVIDIA driver is missing or too old ({text})"
-    if "NoDevice" in text:
-        return f"CuPy is installed, but this machine has no CUDA device ({text})"
-    return f"CuPy is installed, but broken ({text})"
+    if "InsufficientDriver" in text and sys.modules["cupy"].cuda.runtime.driverGetVersion() > 0:
+        return f"CuPy is installed, but the NVIDIA driver is too old for it: update the driver ({text})"
+    if "InsufficientDriver" in text or "NoDevice" in text:                   # without any driver the version is 0
+        return f"{_NO_DEVICE} ({text})"
+    return f"CuPy is installed, but broken: install it again ({text})"

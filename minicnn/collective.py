@@ -13,6 +13,8 @@ import os
 
 import numpy as np
 
+from .backend import array_library, to_numpy
+
 LAUNCHED = ("PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE")     # set by mpiexec of MPICH and its kin, PMIx, Open MPI
 
 
@@ -46,18 +48,22 @@ def abort(code):
 
 
 def total(array):
-    """The sum of this NumPy array over all processes, in each of them; alone the array itself."""
+    """The sum of this array over all processes, in each of them; alone the array itself.
+
+    From a GPU it travels through the memory of the CPU, which any MPI can read.
+    """
     if _world() is None:
         return array
-    result = np.empty_like(array, order="C")
-    _world().Allreduce(np.ascontiguousarray(array), result)
-    return result
+    ours = np.ascontiguousarray(to_numpy(array)).reshape(array.shape)                    # which makes (1,) of ()
+    result = np.empty_like(ours)
+    _world().Allreduce(ours, result)
+    return array_library(array).asarray(result)
 
 
 def total_of_all(arrays):
     """The sums of several arrays of one dtype, in one message: they travel as one."""
     if _world() is None:
         return arrays
-    joined = total(np.concatenate([array.reshape(-1) for array in arrays]))
+    joined = total(array_library(*arrays).concatenate([array.reshape(-1) for array in arrays]))
     ends = np.cumsum([array.size for array in arrays])
     return [joined[end - array.size:end].reshape(array.shape) for array, end in zip(arrays, ends)]

@@ -42,9 +42,19 @@ def threads():
 def array_library():
     """Where the arrays live, and why not on the GPU."""
     status = backend.gpu_status()
-    if status == "available":
-        return "NumPy on the CPU; CuPy can use a GPU for what is moved there: model.to('cuda')"
-    return f"NumPy on the CPU; no GPU: {status}"
+    if status != "available":
+        return f"NumPy on the CPU; no GPU: {status}"
+    try:
+        backend.to_device(np.ones(3, np.float32), "cuda") * 2            # a kernel is compiled, and runs
+    except Exception as error:                   # headers of CUDA that are missing, a GPU that is too old, no memory left
+        return f"NumPy on the CPU; no GPU: CuPy finds one, but no kernel runs on it ({_first_line(error)})"
+    import cupy
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return f"NumPy on the CPU; CuPy {cupy.__version__} on {name} for what is moved there: model.to('cuda'), --device cuda"
+
+
+def _first_line(error):
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def networks():

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+from .backend import to_device, to_numpy
 from .images import INK, PAPER, contact_sheet
 from .layers import softmax
 from .training import predict
@@ -42,10 +43,10 @@ def evaluate(model, data, attack=None, batch=250, progress=None):
     logits, images = [], data.images if attack is None else np.empty_like(data.images)
     for i in tqdm(range(0, len(data), batch), progress, leave=False, disable=None if progress else True):
         part = slice(i, i + batch)
-        x = data.images_float(part)
+        x = to_device(data.images_float(part), model.device)
         if attack:
             x = attack(model, x, data.labels[part])
-            images[part] = np.floor(255 * x + .5)
+            images[part] = np.floor(255 * to_numpy(x) + .5)
         logits.append(predict(model, x, batch))
     return Evaluated(softmax(_finite(np.concatenate(logits))).numpy(), images)
 

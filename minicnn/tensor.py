@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 
-from .backend import array_library, device_of, to_device, to_numpy
+from .backend import array_library, device_of, is_gpu_array, to_device, to_numpy
 from .hold import hold, release
 
 _recording = contextvars.ContextVar("recording", default=True)
@@ -83,9 +83,9 @@ class Node:
     """
     __slots__ = ("operation", "shape", "sources", "rules", "held")
 
-    def __init__(self, operation, shape, sources, rules):
-        self.operation, self.shape, self.sources, self.rules = operation, shape, sources, rules
-        self.held = hold(rule for rule in rules if rule is not None)
+    def __init__(self, operation, output, sources, rules):
+        self.operation, self.shape, self.sources, self.rules = operation, output.shape, sources, rules
+        self.held = () if is_gpu_array(output) else hold(rule for rule in rules if rule is not None)
 
     def release(self):
         """Let go of the rules, and with them of every array that they kept alive and read-only."""
@@ -244,7 +244,11 @@ def differentiable(operation):
             bound = signature.bind(*arguments, **options)
             arguments, options = bound.args, bound.kwargs
         compute = operation if _reporting.get() is None else _timed(operation, name, parameters, _reporting.get())
-        output, rules = compute(*map(_unwrap, arguments), **options)
+        try:
+            output, rules = compute(*map(_unwrap, arguments), **options)
+        except TypeError:
+            _require_one_device(arguments)       # most likely that is why, and then it can be said better
+            raise
         output = array_library(output).asarray(output)          # a reduction gives a NumPy scalar
         if _checking.get():
             _raise_unless_finite(name, output, arguments)
@@ -253,7 +257,7 @@ def differentiable(operation):
             return Tensor(output)
         # a rule that nobody wants is dropped now, and with it the arrays that only it needed
         wanted = tuple(rule if source is not None else None for source, rule in zip(sources, rules))
-        return Tensor(output, True, Node(name, output.shape, sources, wanted))
+        return Tensor(output, True, Node(name, output, sources, wanted))
     return call
 
 
@@ -270,6 +274,11 @@ def once(function):
 
 def _unwrap(argument):
     return argument.data if isinstance(argument, Tensor) else argument
+
+
+def _require_one_device(arguments):
+    """Raises TypeError, with each array's device, when there are two."""
+    array_library(*map(_unwrap, arguments))
 
 
 def _source(argument):

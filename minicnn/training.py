@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from . import collective, weights
 from .attack import l2_attack
+from .backend import to_device
 from .data import Batches, augment
 from .layers.dropout import Dropout
 from .layers.loss import cross_entropy
@@ -128,7 +129,9 @@ class Training:
     @np.errstate(over="ignore", invalid="ignore")                # a NaN is told with the operation's name instead
     def step(self, pictures, labels):
         """One batch: attack it if asked, predict, learn.  Raises FloatingPointError when the loss is not finite."""
-        settings, x = self.settings, pictures
+        settings, device = self.settings, self.model.device
+        x = pictures = to_device(pictures, device)
+        labels = to_device(labels, device)
         if settings.epsilon:
             rng = np.random.default_rng([settings.seed, self.epoch, self.batch, 1])
             x = l2_attack(self.model, x, labels, settings.epsilon, settings.attack_step, settings.attack_steps, rng)
@@ -274,7 +277,7 @@ def _line(row, epochs):
 def predict(model, x, batch=250):
     """Logits (N, classes) of pictures x (N, H, W, C) in 0..1, in evaluation mode and in portions."""
     with model.frozen(), no_grad():
-        return np.concatenate([model(x[i:i + batch]).numpy() for i in range(0, len(x), batch)])
+        return np.concatenate([model(to_device(x[i:i + batch], model.device)).numpy() for i in range(0, len(x), batch)])
 
 
 def accuracy(model, data, attack=None, batch=250):
@@ -287,7 +290,7 @@ def recognised(model, data, attack=None, batch=250):
     hits = np.zeros(len(data), bool)
     for i in range(0, len(data), batch):
         part = slice(i, i + batch)
-        x, labels = data.images_float(part), data.labels[part]
+        x, labels = to_device(data.images_float(part), model.device), data.labels[part]
         x = attack(model, x, labels) if attack else x
         hits[part] = predict(model, x, batch).argmax(axis=1) == labels
     return hits

@@ -17,8 +17,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room (a file, or a folder with all that is in it) imports only from rooms on lines above its own.
 LAYERS = [
-    ["backend", "collective", "files", "hold", "interrupt", "parallel", "userfile"],
-    ["download", "tensor"],
+    ["backend", "files", "hold", "interrupt", "parallel", "userfile"],
+    ["collective", "cuda", "download", "tensor"],
     ["arithmetic", "gradcheck"],
     ["layers"],
     ["attack", "images", "optim", "weights"],

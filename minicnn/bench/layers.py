@@ -5,7 +5,7 @@ that PyTorch's own autograd would call.
 """
 import minicnn as mc
 
-from .sides import random
+from .sides import placed, random
 
 CONVOLUTIONS = ((3, 64, 256), (64, 64, 256), (64, 128, 128), (128, 128, 128), (128, 256, 64), (256, 256, 64),
                 (256, 512, 32), (512, 512, 32), (512, 512, 16))                 # channels in, channels out, pixels a side
@@ -14,7 +14,7 @@ POOLINGS = ((64, 256), (128, 128), (256, 64), (512, 32))                        
 
 def conv_ours(C, K, size, gradient):
     """conv2d 3x3 with padding 1, or its gradient with respect to its input."""
-    x, weight, dy = random(1, size, size, C), random(3, 3, C, K), random(1, size, size, K)
+    x, weight, dy = map(placed, (random(1, size, size, C), random(3, 3, C, K), random(1, size, size, K)))
     if not gradient:
         return lambda: mc.conv2d(x, weight, padding=1).data
     grad_x = mc.conv2d(mc.tensor(x, requires_grad=True), weight, padding=1).node.rules[0]
@@ -34,7 +34,8 @@ def conv_theirs(C, K, size, gradient, side):
 
 def pool_ours(C, size, kind):
     """2x2 pooling and its gradient, one after the other."""
-    x, dy = mc.tensor(random(1, size, size, C), requires_grad=True), random(1, size // 2, size // 2, C)
+    x = mc.tensor(placed(random(1, size, size, C)), requires_grad=True)
+    dy = placed(random(1, size // 2, size // 2, C))
     pool = mc.max_pool2d if kind == "max" else mc.avg_pool2d
 
     def both():

@@ -16,7 +16,7 @@ import time
 from functools import cached_property
 
 from . import table
-from .sides import COMPILED, LAYOUTS
+from .sides import COMPILED, LAYOUTS, TF32
 from .works import LAYERS, WORKS, select
 
 WARM_UP = 3
@@ -30,21 +30,24 @@ class WorkerFailed(RuntimeError):
     """A process that measures could not do it; the message says why."""
 
 
-def run(names, against_torch=False, compiled=True, rounds=15, tell=lambda line: None):
+def run(names, against_torch=False, compiled=True, rounds=15, tell=lambda line: None, device="cpu"):
     """Time the works of these names; returns {"machine": ..., "results": [...], "layers_geomean": ...}.
 
     compiled  whether PyTorch may also compile the work (steps and poolings; the first time takes half a minute each)
     rounds    turns of each side
     tell      gets the lines of the table as they come to be known
+    device    "cpu" or "cuda", for both sides; there PyTorch is also timed with the tensor cores, which round products to 10
+              bits: that stands beside, and does not count
     Raises ValueError for an unknown name, and when there is no PyTorch to run against.
     """
-    chosen, settings = select(names), LAYOUTS if against_torch else ()
+    layouts = (*LAYOUTS, *(TF32 + layout for layout in LAYOUTS)) if device == "cuda" else LAYOUTS
+    chosen, settings = select(names), layouts if against_torch else ()
     if against_torch and importlib.util.find_spec("torch") is None:
         raise ValueError("there is no PyTorch here to run against: pip install torch")
-    machine, results = _machine(settings), []
+    machine, results = _machine(settings, device), []
     tell(table.heading())
     for name in chosen:
-        results.append(_measured(name, settings, compiled, rounds))
+        results.append(_measured(name, settings, compiled, rounds, device))
         tell(table.line(results[-1], machine["matrix_product_gflops"]))
     result = {"machine": machine, "results": results, "layers_geomean": _layers_geomean(results)}
     tell(table.footing(result))
@@ -66,29 +69,29 @@ def _layers_geomean(results):
     return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
 
 
-def _machine(settings):
+def _machine(settings, device="cpu"):
     """What the figures have to be read with, asked of the processes that measure: their environment is another one."""
-    with _Worker("ours") as worker:
+    with _Worker("ours", device) as worker:
         found = worker.ask(machine=True) | {"unset": _limiting_variables()}
     for setting in settings[:1]:
-        with _Worker(setting) as worker:
+        with _Worker(setting, device) as worker:
             found |= {key: worker.about[key] for key in ("torch", "torch_threads")}
     return found
 
 
-def _measured(name, settings, compiled, rounds):
+def _measured(name, settings, compiled, rounds, device):
     """The row of a work."""
     with contextlib.ExitStack() as stack:
         def start(*arguments):
-            return stack.enter_context(_Worker(*arguments))
+            return stack.enter_context(_Worker(*arguments, device))
         sides = {side: start(side) for side in ("ours", *settings)}
-        plain = {setting: start(setting, "plain") for setting in settings}
+        plain = {setting: start(setting, "plain") for setting in settings if device == "cpu"}
         for worker in (*sides.values(), *plain.values()):
             worker.about                         # wait for it: nothing is imported any more while we measure
         warm = {side: min(worker.ask(work=name, rounds=WARM_UP)["ms"]) for side, worker in sides.items()}
         left_out = {}
         if settings and compiled and WORKS[name].compiles:
-            setting = COMPILED + min(settings, key=warm.get)
+            setting = COMPILED + min(LAYOUTS, key=warm.get)
             try:
                 _start_compiled(sides, setting, name, start)
             except WorkerFailed as error:
@@ -126,14 +129,17 @@ def _in_turn(sides, name, rounds, at_once):
 
 def _row(name, medians, memory, left_out):
     """What is known of a work.  Times and memory are by setting; of PyTorch's the smallest counts."""
-    theirs = {side: ms for side, ms in medians.items() if side != "ours"}
+    rounded = {side: ms for side, ms in medians.items() if side.startswith(TF32)}
+    theirs = {side: ms for side, ms in medians.items() if side != "ours" and side not in rounded}
     row = {"work": name, "ours_ms": medians["ours"], "ours_mb": memory["ours"]}
     if WORKS[name].multiply_adds:
         row["gflops"] = 2 * WORKS[name].multiply_adds / row["ours_ms"] / 1e6
     if theirs:
         best, sizes = min(theirs, key=theirs.get), [mb for side, mb in memory.items() if side != "ours" and mb is not None]
         row |= {"torch_ms": theirs[best], "ratio": row["ours_ms"] / theirs[best], "torch_mb": min(sizes, default=None),
-                "torch_setting": best, "torch_ms_of": theirs, "torch_left_out": left_out}
+                "torch_setting": best, "torch_ms_of": theirs | rounded, "torch_left_out": left_out}
+    if rounded:
+        row["torch_tf32_ms"] = min(rounded.values())
     return row
 
 

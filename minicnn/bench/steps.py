@@ -9,7 +9,7 @@ import numpy as np
 
 import minicnn as mc
 
-from .sides import random
+from .sides import placed, random
 
 # VGG-19 up to its conv5_1 (Simonyan and Zisserman 2014, configuration E); "M" is a 2x2 maximum pooling
 VGG19 = (64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512)
@@ -23,7 +23,8 @@ BATCH, MEAN, STD = 128, .47, .25
 
 def style_ours(size):
     """Style transfer (Gatys et al. 2015): the loss of a picture and its gradient with respect to the pixels."""
-    weights, picture = _vgg_weights(), mc.tensor(random(1, size, size, 3), requires_grad=True)
+    weights = [tuple(map(placed, pair)) for pair in _vgg_weights()]
+    picture = mc.tensor(placed(random(1, size, size, 3)), requires_grad=True)
 
     def features(x):
         taken, layers = [], iter(weights)
@@ -36,7 +37,7 @@ def style_ours(size):
         return [mc.gram(taken[i]) for i in STYLE] + [taken[CONTENT]]
 
     with mc.no_grad():
-        targets = [f.data for f in features(mc.tensor(random(1, size, size, 3, seed=1)))]
+        targets = [f.data for f in features(mc.tensor(placed(random(1, size, size, 3, seed=1))))]
 
     def step():
         picture.zero_grad()
@@ -58,7 +59,7 @@ def _vgg_weights():
 def style_theirs(size, side):
     """The same in PyTorch."""
     F, torch = side.functional, side.torch
-    weights = [(side.filters(w), torch.from_numpy(b)) for w, b in _vgg_weights()]
+    weights = [(side.filters(w), side.array(b)) for w, b in _vgg_weights()]
     picture = side.images(random(1, size, size, 3)).requires_grad_()
 
     def features(x):
@@ -102,7 +103,7 @@ def style_multiply_adds(size):
 
 def train_ours(widths, adversarial):
     """One step of training on a batch: its loss.  With adversarial, on the pictures of an attack in one step."""
-    model, (x, labels) = _network_ours(widths), _batch()
+    model, (x, labels) = placed(_network_ours(widths)), map(placed, _batch())
     optimizer = mc.SGD(model.parameters(), .1, momentum=.9, nesterov=True, weight_decay=5e-4)
 
     def step():
@@ -118,7 +119,7 @@ def train_ours(widths, adversarial):
 def train_theirs(widths, adversarial, side):
     """The same in PyTorch."""
     torch, (body, network), (x, labels) = side.torch, _network_theirs(widths, side), _batch()
-    x, labels, cross_entropy = side.images(x), torch.from_numpy(labels), side.functional.cross_entropy
+    x, labels, cross_entropy = side.images(x), side.array(labels), side.functional.cross_entropy
     optimizer = torch.optim.SGD(body.parameters(), .1, momentum=.9, nesterov=True, weight_decay=5e-4)
 
     def attack():
@@ -145,7 +146,7 @@ def _norms(x):
 
 def forward_ours(n):
     """What the network thinks of n pictures."""
-    model, x = _network_ours(ROBUST).eval(), _batch(n)[0]
+    model, x = placed(_network_ours(ROBUST)).eval(), placed(_batch(n)[0])
 
     def forward():
         with mc.no_grad():
@@ -178,8 +179,8 @@ def _network_theirs(widths, side):
         layers.append(nn.MaxPool2d(2))
     body = nn.Sequential(*layers[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(C, 10))
     for theirs, ours in zip(body.parameters(), _network_ours(widths).parameters()):
-        theirs.data = side.filters(ours.data) if ours.ndim == 4 else side.torch.tensor(ours.data.T)
-    return body, side.ready(lambda x: body((x - MEAN) * (1 / STD)))
+        theirs.data = side.filters(ours.data) if ours.ndim == 4 else side.array(ours.data.T.copy())
+    return body.to(side.device), side.ready(lambda x: body((x - MEAN) * (1 / STD)))
 
 
 def _batch(n=BATCH):

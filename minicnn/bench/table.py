@@ -15,7 +15,8 @@ def line(row, roof):
     """A work; roof in GFLOP/s, the speed of a matrix product."""
     row = row | ({"share": row["gflops"] / roof} if "gflops" in row else {})
     cells = (format(row[key], form) if row.get(key) is not None else " " * _width(form) for key, _, form in _COLUMNS)
-    return (f"{row['work']:<27}" + "".join(cells) + f"  {row.get('torch_setting', '')}").rstrip()
+    rounded = f" (tf32: {row['torch_tf32_ms']:.2f} ms)" if "torch_tf32_ms" in row else ""
+    return (f"{row['work']:<27}" + "".join(cells) + f"  {row.get('torch_setting', '')}{rounded}").rstrip()
 
 
 def _width(form):
@@ -27,6 +28,8 @@ def footing(result):
     machine = result["machine"]
     lines = ["", f"{machine['processor']}, {machine['processors']} processors, {machine['threads']} threads; "
                  f"NumPy {machine['numpy']} with {machine['blas']}"]
+    if "gpu" in machine:
+        lines[1] = f"{machine['gpu']}, CuPy {machine['cupy']}; " + lines[1]
     if result["layers_geomean"]:
         lines.insert(1, f"geometric mean of the layers' ratios: {result['layers_geomean']:.2f}")
     if "torch" in machine:

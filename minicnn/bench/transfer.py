@@ -11,13 +11,14 @@ from .. import models
 from ..generate.recipes import recipe_for
 from ..generate.style import Style, Transfer, of_side
 from ..images import resize
+from .sides import placed
 
 STEPS = 3                         # in each size
 
 
 def transfer_ours(size, steps=STEPS):
     """A transfer to pictures of size x size."""
-    model, content, style = _network(), _picture(size, 0), _picture(size, 1)
+    model, content, style = placed(_network()), _picture(size, 0), _picture(size, 1)
     recipe = _recipe(model, steps)
     return lambda: Transfer(content, [Style(style)], model, recipe, size).run()
 
@@ -66,7 +67,7 @@ def _optimised(goal, start, recipe, steps, side):
         with side.torch.no_grad():
             pixels.clamp_(0, 1)
             average.lerp_(pixels, 1 - min(recipe.average, (1 + t) / (10 + t)))
-    return average[0].permute(1, 2, 0).clamp(0, 1).numpy()
+    return average[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
 
 
 class TorchVGG:
@@ -74,13 +75,14 @@ class TorchVGG:
 
     def __init__(self, model, side):
         self.side, self.names = side, {path: name for name, path in model.layer_names.items()}
-        self.mean, self.std = (side.torch.tensor(v).view(1, 3, 1, 1) for v in (model.preprocess.mean, model.preprocess.std))
+        self.mean, self.std = (side.torch.tensor(v, device=side.device).view(1, 3, 1, 1)
+                               for v in (model.preprocess.mean, model.preprocess.std))
         self.layers = [self._layer(layer) for layer in model.features]
 
     def _layer(self, layer):
         F = self.side.functional
         if hasattr(layer, "weight"):
-            weight, bias = self.side.filters(layer.weight.data), self.side.torch.from_numpy(layer.bias.data)
+            weight, bias = self.side.filters(layer.weight.data), self.side.array(layer.bias.data)
             return lambda x: F.conv2d(x, weight, bias, padding=1)
         return F.relu if type(layer).__name__ == "ReLU" else lambda x: F.max_pool2d(x, 2)
 
@@ -143,13 +145,13 @@ def _overlap(torch):
         @staticmethod
         def forward(ctx, covariance, root):
             values, vectors = torch.linalg.eigh(root @ covariance.double() @ root)
-            values = torch.where(values > 1e-6 * values.max(), values, torch.zeros(()).double())
+            values = torch.where(values > 1e-6 * values.max(), values, 0)
             ctx.save_for_backward(values, root @ vectors)
             return values.sqrt().sum().to(covariance.dtype)
 
         @staticmethod
         def backward(ctx, dy):
             values, turned = ctx.saved_tensors
-            inverse = torch.where(values > 0, values.clamp(min=1e-300).rsqrt(), torch.zeros(()).double())
+            inverse = torch.where(values > 0, values.clamp(min=1e-300).rsqrt(), 0)
             return (.5 * dy * (turned * inverse) @ turned.T).float(), None
     return Overlap

@@ -1,7 +1,8 @@
-"""One side of a comparison in a process of its own:  python -m minicnn.bench.worker SIDE [plain]
+"""One side of a comparison in a process of its own:  python -m minicnn.bench.worker SIDE [plain] [cuda]
 
 SIDE is "ours", or a setting of PyTorch (see sides.py).  Freed memory is kept for the next array, on both sides, which saves
-time and costs some memory; with "plain" it is handled as the C library likes it.
+time and costs some memory; with "plain" it is handled as the C library likes it.  With "cuda" the side works on the GPU: a
+round lasts until that has done everything, and nobody asks for the memory.
 
 It reads one line of JSON for each order and answers with one:
     {"work": name, "rounds": n}    ->  {"ms": the n rounds, "mb": peak of resident memory above that after the imports}
@@ -14,7 +15,9 @@ import os
 import sys
 import time
 
+from ..backend import chosen_device
 from .memory import forget_peak, peak_mb
+from . import sides
 from .sides import TorchSide
 
 
@@ -24,9 +27,10 @@ def main(side, *options):
     from .works import WORKS
     if "plain" not in options:
         parallel.keep_freed_memory()
-    prepare, about = _preparer(side)
+    device = "cuda" if "cuda" in options else "cpu"
+    prepare, settle, about = _preparer(side, device)
     forget_peak()
-    answer = _Answers(WORKS, prepare, before=peak_mb())
+    answer = _Answers(WORKS, prepare, settle, before=None if device == "cuda" else peak_mb())
     print(json.dumps(about), flush=True)
     for line in sys.stdin:
         try:
@@ -36,29 +40,31 @@ def main(side, *options):
         print(json.dumps(found), flush=True)
 
 
-def _preparer(side):
-    """(how a work is prepared, what to say of this side)"""
+def _preparer(side, device):
+    """(how a work is prepared, how to wait for it, what to say of this side)"""
     if side == "ours":
-        return (lambda work: work.ours()), {"side": side}
+        sides.work_on(chosen_device(device))
+        return (lambda work: work.ours()), sides.settle, {"side": side}
     import torch
     from ..parallel import threads
     if os.environ.get("MINICNN_THREADS"):        # it holds for both; else each has the threads that it takes by itself
         torch.set_num_threads(threads())
-    setting = TorchSide(torch, side)
-    return (lambda work: work.theirs(setting)), {"side": side, "torch": torch.__version__,
-                                                 "torch_threads": torch.get_num_threads()}
+    setting = TorchSide(torch, side, device)
+    return (lambda work: work.theirs(setting)), setting.settle, {"side": side, "torch": torch.__version__,
+                                                                 "torch_threads": torch.get_num_threads()}
 
 
 class _Answers:
     """Keeps a work prepared between orders."""
 
-    def __init__(self, works, prepare, before):
-        self.works, self.prepare, self.before, self.name, self.round = works, prepare, before, None, None
+    def __init__(self, works, prepare, settle, before):
+        self.works, self.prepare, self.settle, self.before = works, prepare, settle, before
+        self.name = self.round = None
 
     def __call__(self, work=None, rounds=0, profile=0, machine=False):
         if machine:
             from .machine import machine as this_machine
-            return this_machine()
+            return this_machine(on_gpu=self.before is None)
         if profile:
             from .profiling import profiled
             return profiled(lambda: self.prepare(self.works[work]), profile)
@@ -68,17 +74,18 @@ class _Answers:
         first = name != self.name
         if first:
             self.name, self.round = name, self.prepare(self.works[name])
-        ms = [milliseconds(self.round) for _ in range(rounds)]
-        mb = None if self.works[name].elsewhere else peak_mb() - self.before
+        ms = [milliseconds(self.round, self.settle) for _ in range(rounds)]
+        mb = None if self.works[name].elsewhere or self.before is None else peak_mb() - self.before
         if first:
             forget_peak()
         return {"ms": ms, "mb": mb}
 
 
-def milliseconds(function):
-    """How long a call takes."""
+def milliseconds(function, settle):
+    """How long a call takes, until it has settled."""
     start = time.perf_counter()
     function()
+    settle()
     return 1e3 * (time.perf_counter() - start)
 
 

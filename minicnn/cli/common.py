@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import models
+from ..backend import DEVICES, chosen_device
 from ..classification import in_size
 from ..data import NAMES, load
 from ..layers import softmax
@@ -34,6 +35,12 @@ def add_model(parser):
                         help=f"a network that ships with minicnn, {' or '.join(models.shipped_names())}; published weights "
                              "that were fetched, vgg19 for one (see `minicnn weights list`); or a file that `minicnn "
                              "train`, `minicnn weights import` or, for style, `minicnn style-train` wrote (robust)")
+
+
+def add_device(parser):
+    """--device"""
+    parser.add_argument("--device", choices=DEVICES, default="auto",
+                        help="where it is computed: the GPU if CuPy finds one, else the CPU (auto); see `minicnn doctor`")
 
 
 def add_network(parser, text, default=None):
@@ -153,18 +160,19 @@ def resuming(checkpoint):
                          f"({type(error).__name__}: {error})") from error
 
 
-def load_model(name_or_path, network=None):
+def load_model(name_or_path, network=None, device="cpu"):
     """(network, path of its weights).  Only a Classifier has class names, and every command here speaks of classes.
 
     network   "file.py:function" where one of one's own was saved: see models.load
+    device    where it shall be: "auto", "cpu" or "cuda"
     """
     path = models.find(name_or_path)
-    return models.load(path, network), path
+    return models.load(path, network).to(chosen_device(device)), path
 
 
-def load_classifier(name_or_path, network=None):
+def load_classifier(name_or_path, network=None, device="cpu"):
     """The same, for what feature maps alone cannot do.  Raises ValueError where the layers that know classes are missing."""
-    model, path = load_model(name_or_path, network)
+    model, path = load_model(name_or_path, network, device)
     if not model.class_names:
         raise ValueError(f"{path} holds the feature maps of a network alone, without the layers that know classes: remove "
                          "it, and fetch or import the weights again without --features")

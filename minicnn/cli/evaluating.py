@@ -11,7 +11,8 @@ from .. import __version__, evaluation, images, weights
 from ..attack import l2_attack, linf_attack
 from ..data import NAMES
 from ..files import atomic_write
-from .common import add_command, add_data, add_model, amount, bar, load_classifier, load_data, positive, require_writable
+from .common import (add_command, add_data, add_device, add_model, amount, bar, load_classifier, load_data, positive,
+                     require_writable)
 
 ATTACKS = {"l2": (l2_attack, .5, .1, 10), "linf": (linf_attack, 8 / 255, 2 / 255, 10)}    # radius, step, steps
 NORMS = {"l2": "L2", "linf": "L-infinity"}
@@ -30,6 +31,7 @@ def add_evaluate(commands):
          "minicnn evaluate --data cifar10 --model my.safetensors --limit 1000 --json figures.json"])
     add_data(parser)
     add_model(parser)
+    add_device(parser)
     parser.add_argument("--attack", choices=list(ATTACKS),
                         help="attack the pictures too: no picture moves farther than the radius in this norm")
     parser.add_argument("--epsilon", type=quotient, metavar="R",
@@ -52,7 +54,7 @@ def quotient(text):
 
 def run_evaluate(args):
     _complete(args)
-    model, weights_path = load_classifier(args.model)
+    model, weights_path = load_classifier(args.model, device=args.device)
     test = _test_pictures(args, model)
     said = {"plain": evaluation.evaluate(model, test, progress="plain")}
     if args.attack:

@@ -2,6 +2,7 @@
 import json
 
 from .. import models
+from ..backend import DEVICES, chosen_device
 from ..data.cifar10 import CLASS_NAMES
 from ..files import atomic_write
 from ..layers import init
@@ -85,6 +86,7 @@ def add_bench(commands):
          "minicnn bench style-step-256 --profile"])
     parser.add_argument("works", nargs="*", metavar="WORK", help="what to time, by name or its beginning (everything)")
     parser.add_argument("--against", choices=["torch"], help="time the same in PyTorch (pip install torch)")
+    parser.add_argument("--device", choices=DEVICES[1:], default="cpu", help="where both work (cpu)")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile: quicker, not quite as fair")
     parser.add_argument("--rounds", type=positive, default=15, metavar="N", help="how often each is timed (15)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
@@ -98,11 +100,12 @@ def run_bench(args):
     if args.json:
         require_writable(args.json, [".json"])
     if args.profile:
-        if not args.works or args.against:
-            args.usage_error("--profile shows where the time of a WORK goes: name one, without --against")
+        if not args.works or args.against or args.device != "cpu":
+            args.usage_error("--profile shows where the time of a WORK goes on the CPU: name one, without --against")
         result = bench.profile(args.works, args.rounds, tell=_print_now)
     else:
-        result = bench.run(args.works, args.against == "torch", not args.no_compile, args.rounds, tell=_print_now)
+        result = bench.run(args.works, args.against == "torch", not args.no_compile, args.rounds, _print_now,
+                           chosen_device(args.device))
     if args.json:
         with atomic_write(args.json) as temporary:
             temporary.write_text(json.dumps(result, indent=1))

@@ -11,12 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import collective, models, parallel, weights
+from ..backend import chosen_device
 from ..data import NAMES, augment, class_balance
 from ..images import write_image
 from ..progress import learning_curves, statistics, statistics_table, write_csv
 from ..training import OPTIMIZERS, SCHEDULES, Settings, Training, accuracy
 from ..userfile import is_place
-from .common import (add_command, add_data, add_network, amount, load_data, load_model, natural, positive,
+from .common import (add_command, add_data, add_device, add_network, amount, load_data, load_model, natural, positive,
                      require_checkpoint, require_writable, resuming)
 
 FIRST_STEPS = 10                                 # are timed for the estimate
@@ -40,6 +41,7 @@ def add_train(commands):
          "minicnn train --data cifar10 --epochs 2 --lr .05 --epsilon .6 --from robust -o stronger.safetensors"])
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
     add_data(parser)
+    add_device(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
     add_network(parser, "its kind (small)", default="small")
     parser.add_argument("--from", dest="begin", metavar="NAME|FILE", help="learn on with the weights of a trained network")
@@ -102,11 +104,12 @@ def _widths(text):
 
 def run_train(args):
     checkpoint = _checked_places(args)
+    args.device = chosen_device(args.device)
     if args.lr is None:
         args.lr = _RATES_OF_ADAM.get(args.optimizer) or _RATES.get(args.network, DEFAULTS.lr)
     train, test = (load_data(args, split) for split in ("train", "test"))
     start = _start_of_pictures(train)
-    training = Training(_first_model(args, train), train, _settings(args), checkpoint)
+    training = Training(_first_model(args, train).to(args.device), train, _settings(args), checkpoint)
     if args.resume:
         with resuming(checkpoint):
             training.resume()
@@ -177,7 +180,8 @@ def _start_of_pictures(train):
 
 def _introduce(training, args):
     size = sum(parameter.size for parameter in training.model.parameters())
-    print(f"network {args.network}: {size:,} parameters; on the CPU, {parallel.threads()} threads")
+    place = "on the GPU" if args.device == "cuda" else f"on the CPU, {parallel.threads()} threads"
+    print(f"network {args.network}: {size:,} parameters; {place}")
     print(f"{len(training.batches.dataset):,} pictures, {len(training.batches)} steps an epoch; "
           f"checkpoint {training.path}", flush=True)
     print(f"classes: {_balance(training.batches.dataset)}", flush=True)

@@ -15,8 +15,8 @@ from ..classification import classify, in_channels, in_size
 from ..generate.features import FOR_UNITS, activations, excite
 from ..generate.inversion import NO_PRIOR, Recipe, invert
 from ..models import read_class_names
-from .common import (add_command, add_model, amount, bar, complain, eight_bits, load_classifier, load_model, natural,
-                     opinions, positive, require_writable)
+from .common import (add_command, add_device, add_model, amount, bar, complain, eight_bits, load_classifier, load_model,
+                     natural, opinions, positive, require_writable)
 
 LIKELIEST, LONGEST_NAME = 5, 40
 SIDE = 96                                        # of the pictures that are drawn, or the network's own if that is larger
@@ -41,6 +41,7 @@ def add_classify(commands):
          "minicnn classify photo.jpg --model vgg16.safetensors --scales 224,256,288 --classes names.txt"])
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a picture file")
     add_model(parser)
+    add_device(parser)
     _add_own_network(parser)
     seen = parser.add_mutually_exclusive_group()
     seen.add_argument("--crops", type=int, choices=[1, 10], default=1,
@@ -64,7 +65,7 @@ def _add_own_network(parser):
 
 
 def run_classify(args):
-    model, _ = load_classifier(args.model, args.network)
+    model, _ = load_classifier(args.model, args.network, args.device)
     if args.classes:
         model.class_names = read_class_names(args.classes, len(model.class_names))
     failed = 0
@@ -119,6 +120,7 @@ def add_invert(commands):
     parser.add_argument("--animate", metavar="FILE", help="also how they came about: a .gif, .webp or .png")
     _add_ways(parser)
     add_model(parser)
+    add_device(parser)
     _add_own_network(parser)
 
 
@@ -152,7 +154,8 @@ def _add_ways(parser):
 def run_invert(args):
     started = time.perf_counter()
     _complete(args)
-    model, weights_path = (load_model if args.target_layer else load_classifier)(args.model, args.network)
+    load = load_model if args.target_layer else load_classifier
+    model, weights_path = load(args.model, args.network, args.device)
     shape = _shape(model, args)
     args.size, args.display = shape[0], args.display or max(SHEET_SIDE, shape[0])
     names = [_subject(args)] if not args.all else model.class_names

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__, images, models, weights
+from ..backend import chosen_device, to_device
 from ..generate.colour import MATCHES, matched, with_chroma_of
 from ..generate.extractor import POOLINGS
 from ..generate.feedforward import Lessons, StylizerTraining
@@ -20,8 +21,8 @@ from ..models.stylizer import is_stylizer, load_stylizer, save_stylizer
 from ..parallel import return_freed_memory
 from ..tensor import no_grad
 from ..training import finished_first
-from .common import (add_command, add_model, amount, load_model, natural, positive, require_checkpoint, require_writable,
-                     resuming)
+from .common import (add_command, add_device, add_model, amount, load_model, natural, positive, require_checkpoint,
+                     require_writable, resuming)
 
 SIDE = 256                                       # of the result where none is asked for
 PREVIEW_SECONDS = 3                              # between two previews, and before the first
@@ -30,7 +31,7 @@ MOST_FRAMES, FRAME_SIDE = 30, 256                # of the animation
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 COLOURS = ("style", "keep", *MATCHES)
 STRETCHED = .03                                  # by so much may a mask's proportions differ before it is said
-IN_ONE_PASS = {"content", "styles", "output", "size", "model", "colours", "command", "argv", "debug"}
+IN_ONE_PASS = {"content", "styles", "output", "size", "model", "device", "colours", "command", "argv", "debug"}
 
 
 def add_style(commands):
@@ -60,6 +61,7 @@ def add_style(commands):
                              "keeps fewer of its past steps")
     parser.set_defaults(default_of=parser.get_default)
     add_model(parser)
+    add_device(parser)
     _add_styles(parser)
     _add_recipe(parser)
 
@@ -135,7 +137,7 @@ def run_style(args):
     started, checkpoint = time.perf_counter(), _checked_places(args)
     if args.memory:
         return_freed_memory()
-    model, weights_path = load_model(args.model)
+    model, weights_path = load_model(args.model, device=args.device)
     transfer, finish = _begun(args, model)
     if args.resume:
         with resuming(checkpoint):
@@ -159,9 +161,10 @@ def _run_in_one_pass(args):
         args.usage_error(f"{args.model} has learned no style: name at least one STYLE, or with --model a network that "
                          "`minicnn style-train` taught one")
     _refuse_what_one_pass_cannot(args)
-    network, (content, finish) = load_stylizer(path), _content(args)
+    network, (content, finish) = load_stylizer(path).to(chosen_device(args.device)), _content(args)
     with no_grad():
-        picture = network(of_side(content, args.size or max(content.shape[:2]))[None]).data[0]
+        shown = of_side(content, args.size or max(content.shape[:2]))[None]
+        picture = network(to_device(shown, network.device)).numpy()[0]
     images.write_image(finish(picture), args.output, _settings(args, path))
     height, width = picture.shape[:2]
     print(f"wrote {args.output}, {width} x {height} pixels, in {time.perf_counter() - started:.1f} s")
@@ -370,6 +373,7 @@ def add_style_train(commands):
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
     add_model(parser)
+    add_device(parser)
     for name, text in _LESSONS.items():
         default = getattr(Lessons(), name)
         kind = amount if name == "lr" else natural if name in ("seed", "blocks") else positive
@@ -403,7 +407,7 @@ def run_style_train(args):
 
 def _training(args):
     """(the StylizerTraining, the path of the weights with whose eyes it compares)"""
-    model, weights_path = load_model(args.model)
+    model, weights_path = load_model(args.model, device=args.device)
     changes = {name: getattr(args, name) for name in ("content_weight", "style_weight", "smoothness")
                if getattr(args, name) is not None}
     lessons = Lessons(**{name: getattr(args, name) for name in _LESSONS})

@@ -40,7 +40,7 @@ def activations(model, layer, unit, pictures):
     """How strongly one channel of a layer answers to each picture: (N, H, W, C) in 0..1  ->  (N,), its mean over pixels."""
     module = layer_named(model, layer)
     with model.frozen(), no_grad():
-        y = _output(module, seen_inside(model, Tensor(pictures), [module])[1]).numpy()
+        y = _output(module, seen_inside(model, Tensor(pictures).to(model.device), [module])[1]).numpy()
     return y[..., unit].reshape(len(pictures), -1).mean(axis=1)
 
 
@@ -51,7 +51,8 @@ def _output(module, calls):
 def _require_unit(model, module, layer, unit):
     """One empty picture goes through the network, to see how many channels the layer has."""
     with model.frozen(), no_grad():
-        _, calls = seen_inside(model, Tensor(np.zeros((1, *model.input_shape), np.float32)), [module])
+        empty = Tensor(np.zeros((1, *model.input_shape), np.float32)).to(model.device)
+        _, calls = seen_inside(model, empty, [module])
     if not calls:
         raise ValueError(f"layer {layer} of this network is not called, so nothing can excite it: choose another")
     units = calls[-1][2].shape[-1]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .. import weights
+from ..backend import to_device
 from ..images import read_image, resize
 from ..layers.loss import mse_loss
 from ..models.stylizer import Stylizer
@@ -89,13 +90,13 @@ class StylizerTraining:
         self.tiling = Tiling(extractor, recipe.margin)
         self.crops = Crops(photographs, lessons.side, lessons.seed)
         self.goals = self._goals(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1))
-        self.network = Stylizer(lessons.width, lessons.blocks, lessons.seed)
+        self.network = Stylizer(lessons.width, lessons.blocks, lessons.seed).to(model.device)
         self.optimizer = Adam(self.network.parameters(), lessons.lr)
         self.schedule = Cosine(lessons.lr, lessons.steps)
 
     def _goals(self, style):
         with no_grad():
-            maps = self._maps(tensor(style[None]))
+            maps = self._maps(tensor(style[None]).to(self.model.device))
         return {layer: LOSSES[self.recipe.loss][0](moments(maps[layer]).arrays()) for layer in self.recipe.style}
 
     def _maps(self, x):
@@ -112,7 +113,7 @@ class StylizerTraining:
 
     def step(self):
         """One batch.  Raises FloatingPointError, with the operation's name, when the loss is no longer finite."""
-        x = self.crops.batch(self.step_number, self.lessons.batch)
+        x = to_device(self.crops.batch(self.step_number, self.lessons.batch), self.model.device)
         loss = self.loss(x)
         if not np.isfinite(loss.item()):
             raise_first_nonfinite(lambda: self.loss(x))

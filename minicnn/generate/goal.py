@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..backend import array_library, to_device
 from ..images import resize
 from ..parallel import in_parallel
 from ..tensor import no_grad, tensor
@@ -73,7 +74,7 @@ class Goal:
                         for mask, those in _regions(styles)]
 
     def _batch(self, picture):
-        return np.asarray(picture, self.recipe.dtype)[None]
+        return to_device(np.asarray(picture, self.recipe.dtype)[None], self.tiling.extractor.model.device)
 
     def _looks(self, x, part, layers=None):
         """{layer: Look} of one tile of the picture x (1, H, W, 3), an array, without a graph."""
@@ -107,9 +108,10 @@ class Goal:
 
     def _sliced_goals(self, looks, seed):
         """{layer: (directions, the sorted projections of all pictures' pixels)}"""
-        maps, goals = [{layer: look.map.data for layer, look in seen.items()} for seen in looks], {}
+        goals = {}
         for layer in self.recipe.style:
-            pixels = np.concatenate([seen[layer].reshape(-1, seen[layer].shape[-1]) for seen in maps])
+            maps = [seen[layer].map.data for seen in looks]
+            pixels = array_library(*maps).concatenate([y.reshape(-1, y.shape[-1]) for y in maps])
             directions = SORTED[self.recipe.loss](pixels.shape[-1], LINES, np.random.default_rng(seed))
             goals[layer] = directions, projected(pixels, directions)
         return goals

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..attack import project_to_ball, unit
-from ..backend import array_library
+from ..backend import array_library, to_device, to_numpy
 from ..layers.conv.geometry import pair
 from ..layers.loss import cross_entropy
 from ..layers.resample import upsample
@@ -121,13 +121,13 @@ def descend(model, pictures, wish, recipe, rng, watch=None, layers=(), look=None
     look    what the network is shown of the pictures, a function of a tensor; None: the pictures, moved by the jitter
     """
     look = look or (lambda picture: jitter(picture, recipe.jitter, rng))
-    picture, recipe = tensor(pictures, requires_grad=True), recipe.scaled_to(pictures.shape[1:])
+    picture, recipe = tensor(to_device(pictures, model.device), requires_grad=True), recipe.scaled_to(pictures.shape[1:])
     norms = batch_norms(model) if recipe.bn_prior else []
     optimizer = PictureDescent([picture], recipe.first, recipe.radius)
     with model.frozen():
         for step in range(recipe.steps):
             if watch:
-                watch(step, picture.data)
+                watch(step, to_numpy(picture.data))
             loss = objective(model, picture, wish, recipe, look, layers, norms)
             if not np.isfinite(loss.item()):
                 raise_first_nonfinite(lambda: objective(model, picture, wish, recipe, look, layers, norms))
@@ -135,7 +135,7 @@ def descend(model, pictures, wish, recipe, rng, watch=None, layers=(), look=None
             loss.backward()
             optimizer.lr = recipe.first + (recipe.last - recipe.first) * step / recipe.steps
             optimizer.step()
-    return picture.data
+    return to_numpy(picture.data)
 
 
 def objective(model, picture, wish, recipe, look, layers=(), norms=()):

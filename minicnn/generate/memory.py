@@ -80,7 +80,7 @@ def bytes_a_pixel(extractor, recipe, masked=0):
     """
     numbers = 0
     with no_grad():
-        x = tensor(np.zeros((1, PROBE, PROBE, 3), np.float32))
+        x = tensor(np.zeros((1, PROBE, PROBE, 3), np.float32)).to(extractor.model.device)
         for place, step in extractor.steps:
             x = step(x)
             numbers += x.data.size * (1 + 2 * masked * (extractor.names.get(place) in recipe.style))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import weights
+from ..backend import array_library, to_device, to_numpy
 from ..images import resize
 from ..optim import LBFGS, Adam, WeightAverage
 from ..tensor import raise_first_nonfinite, tensor
@@ -196,7 +197,8 @@ class Transfer:
     def picture(self):
         """The result so far: (H, W, 3) float32 in 0..1."""
         (pixels,) = self.average.averaged() if self.average else (self.pixels.data.copy(),)
-        return np.clip(pixels[0], 0, 1, out=pixels[0]).astype(np.float32, copy=False)
+        pixels = to_numpy(pixels)[0]
+        return np.clip(pixels, 0, 1, out=pixels).astype(np.float32, copy=False)
 
     def progress(self):
         """(steps done, steps altogether)"""
@@ -227,7 +229,7 @@ class Transfer:
 
     def _place(self, pixels):
         """Go on from pixels (1, H, W, 3) with a new optimizer."""
-        self.pixels = tensor(np.array(pixels, self.recipe.dtype), requires_grad=True)
+        self.pixels = tensor(to_device(np.array(pixels, self.recipe.dtype), self.model.device), requires_grad=True)
         self.optimizer = self._optimizer()
         self.average = WeightAverage([self.pixels], self.recipe.average) if self.recipe.average else None
 
@@ -252,7 +254,7 @@ class Transfer:
             self.optimizer.zero_grad()
             self.losses.append(self._loss_and_gradient().item())
             self.optimizer.step()
-            np.clip(self.pixels.data, 0, 1, out=self.pixels.data)
+            array_library(self.pixels.data).clip(self.pixels.data, 0, 1, out=self.pixels.data)
         if self.average:
             self.average.update()
 

@@ -81,7 +81,7 @@ def w2_loss(picture, goal):
 
 
 def _relative_goal(style):
-    return _cloud_goal(style), float(np.trace(style.products))
+    return _cloud_goal(style), float(array_library(style.products).trace(style.products))
 
 
 def relative_w2_loss(picture, goal):
@@ -91,7 +91,8 @@ def relative_w2_loss(picture, goal):
 
 
 def _widths_goal(style):
-    return style.mean, np.sqrt(np.maximum(np.diagonal(style.covariance()), 0))
+    xp = array_library(style.mean)
+    return style.mean, xp.sqrt(xp.maximum(xp.diagonal(style.covariance()), 0))
 
 
 def widths_loss(picture, goal):
@@ -130,7 +131,8 @@ SORTED = {"sliced": slices, "histogram": axes}
 
 def projected(x, directions):
     """The pixels of x (..., C), an array, seen along each direction and sorted: (pixels, count)"""
-    return np.sort(x.reshape(-1, x.shape[-1]) @ directions, axis=0)
+    xp = array_library(x)
+    return xp.sort(x.reshape(-1, x.shape[-1]) @ xp.asarray(directions), axis=0)
 
 
 @differentiable
@@ -141,14 +143,15 @@ def sliced_loss(x, directions, goal):
     it, and many lines see the whole distribution, not only its mean and covariance (Rabin et al. 2011; for textures Heitz et
     al. 2021).  A style of another number of pixels is stretched to this one's.
     """
-    pixels = x.reshape(-1, x.shape[-1])                                          # (pixels, C)
+    xp, pixels = array_library(x), x.reshape(-1, x.shape[-1])                    # (pixels, C)
+    directions = xp.asarray(directions)
     seen = pixels @ directions                                                   # (pixels, count)
-    order = np.argsort(seen, axis=0, kind="stable")
-    away = np.take_along_axis(seen, order, axis=0) - _stretched(goal, len(seen))
+    order = xp.argsort(seen, axis=0, kind="stable")
+    away = xp.take_along_axis(seen, order, axis=0) - _stretched(goal, len(seen))
 
     def grad_x(dy):
-        back = np.empty_like(away)
-        np.put_along_axis(back, order, away * (2 * dy / away.size), axis=0)
+        back = xp.empty_like(away)
+        xp.put_along_axis(back, order, away * (2 * dy / away.size), axis=0)
         return (back @ directions.T).reshape(x.shape)
     return (away * away).mean(), (grad_x,)
 
@@ -158,5 +161,6 @@ def _stretched(ordered, count):
     ranks = (np.arange(count) + .5) * len(ordered) / count - .5
     lower = np.clip(np.floor(ranks).astype(int), 0, len(ordered) - 1)
     upper = np.minimum(lower + 1, len(ordered) - 1)
-    between = np.clip(ranks - lower, 0, 1).astype(ordered.dtype)[:, None]
+    xp, between = array_library(ordered), np.clip(ranks - lower, 0, 1).astype(ordered.dtype)[:, None]
+    lower, upper, between = (xp.asarray(table) for table in (lower, upper, between))
     return ordered[lower] * (1 - between) + ordered[upper] * between

@@ -85,7 +85,7 @@ class Tiling:
 
     def _map_sizes(self, side):
         with no_grad():
-            maps = self.extractor(tensor(np.zeros((1, side, side, 3), np.float32)))
+            maps = self.extractor(tensor(np.zeros((1, side, side, 3), np.float32)).to(self.extractor.model.device))
         return {name: y.shape[1] for name, y in maps.items()}
 
     def _require_exact(self, side):

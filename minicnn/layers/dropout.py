@@ -8,17 +8,21 @@ import operator
 
 import numpy as np
 
-from ..backend import array_library
+from ..backend import array_library, is_gpu_array
+from ..cuda import Kernels, in_c_order, runs_kernels
 from ..parallel import in_parallel, slices
 from ..tensor import differentiable
 from . import init
 from .module import Module
+
+kernels = Kernels(__file__, "dropout.cu")
 
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57             # from Salmon et al. 2011, table 2
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85               # the golden ratio and sqrt(3) - 1, times 2^32
 ROUNDS = 10
 WORD = 0xFFFFFFFF                                # the low 32 bits
 BLOCKS_AT_ONCE = 2 ** 16                         # so few that NumPy's temporary arrays stay in the processor's cache
+PIXELS = 16                                      # of whole channels, for which a thread of the GPU uses the same words
 
 
 @differentiable
@@ -38,6 +42,8 @@ def dropout(x, p, rng, channels=False, training=True):
         raise ValueError(f"dropout: p is the probability to drop, between 0 and 1, not {p}")
     if not training or p == 0:
         return x, (lambda dy: dy,)
+    if runs_kernels(x) and p < 1 and (x.ndim > 1 or not channels) and not isinstance(rng, np.random.Generator):
+        return _by_kernel(x, float(p), _stream(rng), channels)
     shape = (len(x),) + (1,) * (x.ndim - 2) + x.shape[-1:] if channels else x.shape
     kept = array_library(x).broadcast_to(_kept(shape, float(p), rng, x), x.shape)
     return _scaled(x, kept, float(p)), (lambda dy: _scaled(dy, kept, float(p)),)
@@ -49,7 +55,29 @@ def _kept(shape, p, rng, x):
     if p == 1:
         return xp.zeros(shape, bool)
     words = _words(rng, int(np.prod(shape)), xp)
-    return (words >= min(round(p * 2 ** 32), WORD)).reshape(shape)
+    return (words >= _least(p)).reshape(shape)
+
+
+def _least(p):
+    """The least word that keeps its number: all are equally likely, and the share p of them is below it."""
+    return min(round(p * 2 ** 32), WORD)
+
+
+def _by_kernel(x, p, stream, channels):
+    """The same by dropout.cu, whose kernels make the words as they need them, and for the gradient once more."""
+    words = len(x) * x.shape[-1] if channels else x.size
+    name, sizes, work = "dropout", (x.size,), -(-words // 4)
+    if channels:
+        pixels = x.size // (words or 1)
+        name, sizes, work = "dropout_channels", (len(x), pixels, x.shape[-1], PIXELS), work * -(-pixels // PIXELS)
+    mask = stream.seed, stream.offset, _least(p), 1 / (1 - p)
+    stream.offset += -(-words // 4)
+
+    def dropped(x):
+        y = array_library(x).empty(x.shape, x.dtype)
+        kernels.launch(name, work, in_c_order(x), y, *sizes, *mask)
+        return y
+    return dropped(x), (dropped,)
 
 
 def _scaled(x, kept, p):
@@ -62,8 +90,11 @@ def _scaled(x, kept, p):
 def _words(rng, count, xp):
     if isinstance(rng, np.random.Generator):
         return xp.asarray(rng.integers(2 ** 32, size=count, dtype=np.uint32))
-    stream = rng if isinstance(rng, Philox) else Philox(rng)
-    return stream.words(count, xp)
+    return _stream(rng).words(count, xp)
+
+
+def _stream(rng):
+    return rng if isinstance(rng, Philox) else Philox(rng)
 
 
 class Philox:
@@ -82,14 +113,17 @@ class Philox:
         """The next `count` words, (count,) uint32.  Word i is word i % 4 of block offset + i // 4; a call that does not
         use up its last block leaves the rest of it unused."""
         blocks, first, key = -(-count // 4), self.offset, (self.seed & WORD, self.seed >> 32)
+        self.offset += blocks
         words = xp.empty((blocks, 4), xp.uint32)
+        if is_gpu_array(words):
+            kernels.launch("random_words", blocks, words, 4 * blocks, self.seed, first)
+            return words.reshape(-1)[:count]
 
         def some(part):
-            number = xp.arange(part.start, part.stop, dtype=xp.uint64) + first
-            counter = number & WORD, number >> 32, xp.zeros_like(number), xp.zeros_like(number)
-            words[part] = xp.stack(philox4x32(counter, key), axis=1)
+            number = np.arange(part.start, part.stop, dtype=np.uint64) + first
+            counter = number & WORD, number >> 32, np.zeros_like(number), np.zeros_like(number)
+            words[part] = np.stack(philox4x32(counter, key), axis=1)
         in_parallel(some, slices(blocks, -(-blocks // BLOCKS_AT_ONCE)))
-        self.offset += blocks
         return words.reshape(-1)[:count]
 
     def __repr__(self):

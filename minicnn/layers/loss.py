@@ -1,8 +1,11 @@
 """Losses: one number that says how far off an output is.  All are means over the batch, as in PyTorch."""
 from ..backend import array_library
-from ..tensor import differentiable
+from ..cuda import Kernels, in_c_order, runs_kernels
+from ..tensor import differentiable, recording
 from .activation import log_probabilities
 from .module import Module
+
+kernels = Kernels(__file__, "loss.cu")
 
 
 @differentiable
@@ -14,6 +17,9 @@ def cross_entropy(logits, labels, label_smoothing=0.0):
     Raises ValueError for labels of another shape or out of range.
     """
     label_smoothing = float(label_smoothing)                     # a NumPy float64 would turn float32 into float64
+    labels = _checked_labels(logits, labels, label_smoothing)
+    if runs_kernels(logits):
+        return _by_kernel(logits, labels, label_smoothing)
     targets = _targets(logits, labels, label_smoothing)          # (N, classes)
     log_p = log_probabilities(logits)
     N = len(logits)
@@ -28,14 +34,35 @@ def cross_entropy(logits, labels, label_smoothing=0.0):
     return loss, (grad_logits, grad_labels)
 
 
-def _targets(logits, labels, smoothing):
-    """Labels as probabilities (N, classes), smoothed."""
+def _by_kernel(logits, labels, smoothing):
+    """The same by loss.cu, whose kernel makes the gradient of the logits along with the loss."""
+    xp, (N, classes) = array_library(logits), logits.shape
+    losses, gradient = xp.empty(N, logits.dtype), xp.empty(logits.shape, logits.dtype) if recording() else None
+    is_class = labels.ndim == 1
+    numbers, shares = (in_c_order(labels.astype("int32", copy=False)), None) if is_class else \
+        (None, in_c_order(labels.astype(logits.dtype, copy=False)))
+    kernels.launch("cross_entropy", 32 * N, in_c_order(logits), numbers, shares, losses, gradient, N, classes, smoothing)
+
+    def grad_labels(dy):
+        return -log_probabilities(logits) * (dy * ((1 - smoothing) / N))
+    return losses.sum() / N, (lambda dy: gradient * (dy / N), grad_labels)
+
+
+def _checked_labels(logits, labels, smoothing):
+    """The labels where the logits are.  Raises ValueError for wrong shapes, types, classes out of range, or smoothing."""
     labels = array_library(logits).asarray(labels)
     if logits.ndim != 2 or labels.shape not in (logits.shape, logits.shape[:1]):
         raise ValueError("cross_entropy: logits are (N, classes), labels (N,) or (N, classes), not "
                          f"{logits.shape} and {labels.shape}")
     if not 0 <= smoothing < 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), not {smoothing}")
+    if labels.ndim == 1:
+        check_classes(labels, logits.shape[1])
+    return labels
+
+
+def _targets(logits, labels, smoothing):
+    """Labels as probabilities (N, classes), smoothed."""
     classes = logits.shape[1]
     if labels.ndim == 1:
         labels = one_hot(labels, classes, logits.dtype)
@@ -43,14 +70,18 @@ def _targets(logits, labels, smoothing):
     return targets * (1 - smoothing) + smoothing / classes if smoothing else targets
 
 
-def one_hot(labels, classes, dtype):
-    """(N,) whole numbers  ->  (N, classes) with a single 1 a row.  Raises ValueError for a label out of range."""
-    xp = array_library(labels)
+def check_classes(labels, classes):
+    """Raises ValueError unless all labels are whole numbers in 0..classes-1."""
     if labels.dtype.kind not in "iu":
         raise ValueError(f"class labels must be whole numbers, not {labels.dtype}")
     if len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < classes):
         raise ValueError(f"class labels must be in 0..{classes - 1}, these reach from {labels.min()} to {labels.max()}")
-    return (labels[:, None] == xp.arange(classes)).astype(dtype)
+
+
+def one_hot(labels, classes, dtype):
+    """(N,) whole numbers  ->  (N, classes) with a single 1 a row.  Raises ValueError for a label out of range."""
+    check_classes(labels, classes)
+    return (labels[:, None] == array_library(labels).arange(classes)).astype(dtype)
 
 
 @differentiable

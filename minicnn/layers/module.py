@@ -135,6 +135,11 @@ class Module:
                     setattr(module, name, to_device(value, device))
         return self
 
+    @property
+    def device(self):
+        """'cpu' or 'cuda': where its arrays are, and so where its inputs belong ('cpu' if it has none)."""
+        return next((device_of(array) for array in self.state_dict().values()), "cpu")
+
     def __repr__(self):
         parts = "".join(f"\n({name}) {child!r}".replace("\n", "\n  ") for name, child in self.children().items())
         return f"{type(self).__name__}({parts}\n)" if parts else f"{type(self).__name__}()"

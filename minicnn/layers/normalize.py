@@ -11,12 +11,17 @@ import math
 import numpy as np
 
 from ..backend import array_library, is_gpu_array
-from ..collective import total, total_of_all
+from ..collective import processes, total, total_of_all
+from ..cuda import MOST_BLOCKS, THREADS, Kernels, in_c_order, runs_kernels
 from ..parallel import in_parallel, slices
 from ..tensor import Tensor, differentiable, once
 from . import init
 from .module import Module
 
+kernels = Kernels(__file__, "normalize.cu")
+
+STEPS, MOST_SHARES = 32, 1024                    # pixels that are worth a thread of a kernel; shares of an image's pixels
+SHORT = 1024                                     # channels of a layer norm that one warp of a kernel deals with
 BLOCK = 1 << 18                                  # numbers that are worked on at once: a few arrays of them stay in cache
 
 
@@ -41,6 +46,8 @@ def batch_norm(x, weight, bias, running_mean=None, running_var=None, training=Tr
     if count < 2:
         raise ValueError(f"batch_norm: one value per channel in x of shape {x.shape} has no variance: "
                          "use a larger batch, or training=False")
+    if x.size and runs_kernels(x, weight, bias, running_mean, running_var):
+        return _batch_norm_by_kernels(x, weight, bias, running_mean, running_var, momentum, eps, count)
     mean, variance = _statistics(x, count)
     _move(running_mean, mean, momentum)
     _move(running_var, variance * (count / (count - 1)), momentum)
@@ -54,6 +61,19 @@ def _statistics(x, count):
     around it, and these are joined:  the sum of squares of all  =  their sum  +  that of length (own mean - mean)^2
     (Chan, Golub and LeVeque 1983, Algorithms for computing the sample variance, equation 2.1).
     """
+    mean, square = _joined(*_moments_of_blocks(x), count)
+    return mean, square / count
+
+
+def _joined(means, squares, lengths, count):
+    """Mean and sum of squares around it, (C,) both, from those of parts, (parts, ..., C), here and in other processes."""
+    mean = total(_sum(lengths * means)) / count
+    return mean, total(_sum(squares + lengths * (means - mean) ** 2))
+
+
+def _moments_of_blocks(x):
+    """(means, sums of squares around them, numbers of rows) of the columns of each block of x:
+    (blocks, W, C) twice, (blocks, 1, 1)"""
     xp, rows = array_library(x), _rows(x)
 
     def of_block(part):
@@ -63,8 +83,7 @@ def _statistics(x, count):
     blocks = _blocks(x)
     means, squares = (xp.stack(rows).reshape(len(blocks), -1, x.shape[-1]) for rows in zip(*in_parallel(of_block, blocks)))
     lengths = xp.asarray([part.stop - part.start for part in blocks], dtype=x.dtype)[:, None, None]
-    mean = total(_sum(lengths * means)) / count
-    return mean, total(_sum(squares + lengths * (means - mean) ** 2)) / count
+    return means, squares, lengths
 
 
 def _by_batch(x, mean, weight, bias, inverse, count):
@@ -74,40 +93,48 @@ def _by_batch(x, mean, weight, bias, inverse, count):
 
         dx = scale (dy - mean(dy) - x_hat mean(dy x_hat)),      x_hat = inverse (x - mean)
     """
-    xp, rows, scale, mean_row = array_library(x), _rows(x), weight * inverse, _row(mean, x)
-    sums = _gradient_sums(lambda part: rows[part] - mean_row, inverse)
+    scale, sums = weight * inverse, _gradient_sums(x, mean, inverse)
 
     def grad_x(dy):
         sum_dy, sum_dy_x_hat = total_of_all(sums(dy))
-        offset, slope, factor = (_row(v, dy) for v in (sum_dy / count, inverse * sum_dy_x_hat / count, scale))
-        dy_rows = _rows(dy)
+        return _input_gradient(x, dy, mean, scale, sum_dy / count, inverse * sum_dy_x_hat / count)
+    return _linear(x, scale, bias - scale * mean), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
 
-        def block(part, dx):
-            xp.subtract(rows[part], mean_row, out=dx)
-            dx *= slope
-            dx += offset
-            xp.subtract(dy_rows[part], dx, out=dx)
-            dx *= factor
-        return _filled(block, dy)
-    return _linear(rows, scale, bias - scale * mean, x), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
+
+def _input_gradient(x, dy, mean, scale, offset, slope):
+    """scale (dy - offset - slope (x - mean)), in the shape of x; all but x and dy (C,)."""
+    xp = array_library(x)
+    rows, dy_rows = _rows(x), _rows(dy)
+    mean, factor, offset, slope = (_row(v, dy) for v in (mean, scale, offset, slope))
+
+    def block(part, dx):
+        xp.subtract(rows[part], mean, out=dx)
+        dx *= slope
+        dx += offset
+        xp.subtract(dy_rows[part], dx, out=dx)
+        dx *= factor
+    return _filled(block, dy)
 
 
 def _by_constants(x, weight, bias, mean, variance, eps):
     """With constant statistics all is linear:   y = scale x + (bias - scale mean),   scale = weight / deviation"""
     if mean is None or variance is None:
         raise ValueError("batch_norm: training=False needs running_mean and running_var")
-    rows, inverse = _rows(x), _inverse_deviation(variance, eps)
-    scale, mean_row = weight * inverse, _row(mean, x)            # a copy, which stays what it is until the gradient
-    sums = _gradient_sums(lambda part: rows[part] - mean_row, inverse)
+    inverse, mean = _inverse_deviation(variance, eps), mean.copy()       # which stays what it is until the gradient
+    scale = weight * inverse
+    if x.size and runs_kernels(x, weight, bias, mean, inverse):
+        return _by_constants_of_kernels(x, bias, mean, inverse, scale)
+    sums = _gradient_sums(x, mean, inverse)
 
     def grad_x(dy):
         dy_rows, factor = _rows(dy), _row(scale, dy)
         return _filled(lambda part, dx: array_library(dx).multiply(dy_rows[part], factor, out=dx), dy)
-    return _linear(rows, scale, bias - scale * mean, x), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
+    return _linear(x, scale, bias - scale * mean), (grad_x, lambda dy: sums(dy)[1], lambda dy: sums(dy)[0])
 
 
-def _linear(rows, scale, offset, x):
-    """scale rows + offset, both (C,), in the shape of x."""
+def _linear(x, scale, offset):
+    """scale x + offset, both (C,), in the shape of x."""
+    rows = _rows(x)
     scale, offset = _row(scale, x), _row(offset, x)
 
     def block(part, y):
@@ -116,17 +143,126 @@ def _linear(rows, scale, offset, x):
     return _filled(block, x)
 
 
-def _gradient_sums(centred, inverse):
+def _gradient_sums(x, mean, inverse):
     """A function of dy that gives its sum and that of dy x_hat over all pixels, the gradients of bias and weight, (C,) both.
 
-    centred(part) is rows[part] of x - mean;   x_hat = inverse (x - mean).
+    x_hat = inverse (x - mean).
     """
     @once
     def sums(dy):
-        rows = _rows(dy)
-        sum_dy, sum_products = _totals(lambda part: [rows[part].sum(axis=0), _products(rows[part], centred(part))], dy)
+        sum_dy, sum_products = _sums_of_blocks(x, mean, dy)
         return sum_dy, sum_products * inverse
     return sums
+
+
+def _sums_of_blocks(x, mean, dy):
+    """The sums of dy and dy (x - mean) over all pixels, (C,) both."""
+    rows, dy_rows, mean = _rows(x), _rows(dy), _row(mean, x)
+    return _totals(lambda part: [dy_rows[part].sum(axis=0), _products(dy_rows[part], rows[part] - mean)], dy)
+
+
+# ---- by kernels: what each of them does stands in normalize.cu -----------------------------------------------------
+
+def _batch_norm_by_kernels(x, weight, bias, running_mean, running_var, momentum, eps, count):
+    """batch_norm in training; count: pixels of the whole batch, those of other processes included.
+
+    A group norm of one image with the pixels of all, and with a channel a group.
+    """
+    C = x.shape[-1]
+    x = in_c_order(x)
+    mean, square = _moments_by_kernels(x, 1)
+    if processes() > 1:
+        mean, square = (array.reshape(1, C) for array in _joined(mean, square, x.size // C, count))
+    running = [array for array in (running_mean, running_var) if array is not None]
+    if all(array.flags.c_contiguous for array in running):
+        kernels.launch("move_running", C if running else 0, running_mean, running_var, mean, square, C, count - 1, momentum)
+    else:
+        _move(running_mean, mean[0], momentum)
+        _move(running_var, square[0] / (count - 1), momentum)
+    return _normalized_by_kernels(x, weight, bias, (mean, square), C, count, eps, total_of_all)
+
+
+def _normalized_by_kernels(x, weight, bias, moments, groups, count, eps, of_all=tuple):
+    """y and the three gradient rules, from the moments (images, C) of channels of `count` pixels each.
+
+    of_all: makes of a list of sums over pixels those over the pixels of all processes, where these are normalised together.
+    """
+    xp, C, images = array_library(x), x.shape[-1], len(moments[0])
+    members, weight = C // groups, in_c_order(weight)
+    mean, inverse, scale = xp.empty((3, images, C), x.dtype)
+    sets, warps = images * groups, 32 * images * groups
+    kernels.launch("group_constants", warps, *moments, weight, mean, inverse, scale, sets, groups, members, count, eps)
+    sums = _gradient_sums_by_kernel(x, mean, images)
+
+    def grad_x(dy):
+        plain, along = of_all(sums(dy))
+        offset, slope = xp.empty((2, images, C), x.dtype)
+        kernels.launch("gradient_constants", warps, plain, along, weight, inverse, offset, slope, sets, groups, members,
+                       count * members)
+        dx, (walk, blocks) = xp.empty(x.shape, x.dtype), _walk(x, images)
+        kernels.launch("normalize_gradient", blocks, x, in_c_order(dy), mean, scale, offset, slope, dx, walk)
+        return dx
+    grad_weight, grad_bias = _gradients_of_constants(sums, inverse)
+    return _normalized(x, mean, scale, bias), (grad_x, grad_weight, grad_bias)
+
+
+def _by_constants_of_kernels(x, bias, mean, inverse, scale):
+    """batch_norm with constant statistics."""
+    x = in_c_order(x)
+    rules = _gradients_of_constants(_gradient_sums_by_kernel(x, mean, 1), inverse)
+    return _normalized(x, mean, scale, bias), (lambda dy: dy * scale, *rules)
+
+
+def _walk(x, images):
+    """(struct Images, (blocks, threads of a block)) of normalize.cu for x as (images, pixels, C)."""
+    C = x.shape[-1]
+    pixels, tiles = x.size // (images * C), -(-C // THREADS)
+    width = -(-C // tiles)                                                               # channels of a tile
+    rows = max(1, min(THREADS // width, pixels))
+    share = max(STEPS * rows, -(-pixels // MOST_SHARES))
+    shares = -(-pixels // share)
+    return (pixels, C, share, shares, tiles), ((images * shares * tiles,), (width, rows))
+
+
+def _moments_by_kernels(x, images):
+    """Mean and sum of squares around it of each channel of each image, (images, C) both."""
+    xp, (walk, blocks) = array_library(x), _walk(x, images)
+    pixels, C, share, shares, _ = walk
+    means, squares = xp.empty((2, images * shares, C), x.dtype)
+    kernels.launch("channel_moments", blocks, x, means, squares, walk)
+    if shares == 1:
+        return means, squares
+    mean, square = xp.empty((2, images, C), x.dtype)
+    width, tiles = min(C, 8), -(-C // 8)                         # few columns a block, so that there are many blocks
+    kernels.launch("join_moments", ((images * tiles,), (width, THREADS // 8)), x, means, squares, mean, square,
+                   (shares, C, shares, 1, tiles), pixels, share)
+    return mean, square
+
+
+def _normalized(x, mean, scale, bias):
+    """scale (x - mean) + bias;   mean and scale (images, C) or (C,), bias (C,)"""
+    y, (walk, blocks) = array_library(x).empty(x.shape, x.dtype), _walk(x, mean.size // x.shape[-1])
+    kernels.launch("normalize", blocks, x, mean, scale, in_c_order(bias), y, walk)
+    return y
+
+
+def _gradient_sums_by_kernel(x, mean, images):
+    """A function of dy that gives the sums of dy and dy (x - mean) over the pixels of each image, (images, C) both."""
+    xp, C, (walk, blocks) = array_library(x), x.shape[-1], _walk(x, images)
+    rows = images * walk[3]
+
+    @once
+    def sums(dy):
+        parts = xp.empty((2, images, walk[3], C), x.dtype)
+        kernels.launch("gradient_sums", blocks, x, mean, in_c_order(dy), parts, walk, rows)
+        plain, along = parts.sum(axis=2) if walk[3] > 1 else parts.reshape(2, images, C)
+        return plain, along
+    return sums
+
+
+def _gradients_of_constants(sums, inverse):
+    """The gradients of weight and bias."""
+    return lambda dy: _sum(sums(dy)[1] * inverse), lambda dy: _sum(sums(dy)[0])
 
 
 @differentiable
@@ -137,6 +273,8 @@ def layer_norm(x, weight, bias, eps=1e-5):
     Source: Ba, Kiros and Hinton 2016, Layer Normalization.  Raises ValueError for wrong shapes.
     """
     _check_channels("layer_norm", x, weight=weight, bias=bias)
+    if runs_kernels(x, weight, bias):
+        return _layer_norm_by_kernel(x, weight, bias, eps)
     return _scaled(x, weight, bias, (-1,), eps)
 
 
@@ -154,6 +292,10 @@ def group_norm(x, weight, bias, groups, eps=1e-5):
     if groups < 1 or C % groups:
         raise ValueError(f"group_norm: {C} channels (x {x.shape}) do not split into {groups} groups: "
                          "groups must divide the channels")
+
+    if x.size and runs_kernels(x, weight, bias):
+        x = in_c_order(x)
+        return _normalized_by_kernels(x, weight, bias, _moments_by_kernels(x, len(x)), groups, math.prod(x.shape[1:-1]), eps)
 
     def grouped(array):
         return array.reshape(*array.shape[:-1], groups, C // groups)                      # (..., groups, members)
@@ -191,6 +333,25 @@ def _scaled(x, weight, bias, axes, eps):
     return x_hat * weight + bias, (grad_x, grad_weight, grad_bias)
 
 
+def _layer_norm_by_kernel(x, weight, bias, eps):
+    """layer_norm by normalize.cu: a warp, or a block of threads, takes a row."""
+    xp, C = array_library(x), x.shape[-1]
+    x, weight, y, rows = in_c_order(x), in_c_order(weight), xp.empty(x.shape, x.dtype), x.size // (C or 1)
+    means, inverses = xp.empty((2, rows, 1), x.dtype)
+    threads = (32, THREADS // 32) if C <= SHORT else (THREADS, 1)
+    blocks = (min(-(-rows // threads[1]), MOST_BLOCKS),), threads
+    kernels.launch("layer_norm", blocks, x, weight, in_c_order(bias), y, means, inverses, rows, C, eps)
+
+    def grad_x(dy):
+        dx = xp.empty(x.shape, x.dtype)
+        kernels.launch("layer_norm_gradient", blocks, x, in_c_order(dy), weight, means, inverses, dx, rows, C)
+        return dx
+
+    def grad_weight(dy):                                         # CuPy joins these few steps well enough
+        return (dy.reshape(rows, C) * ((x.reshape(rows, C) - means) * inverses)).sum(axis=0)
+    return y, (grad_x, grad_weight, _sum)
+
+
 @differentiable
 def local_response_norm(x, size, alpha=1e-4, beta=.75, k=1.0):
     """Divide each number by the energy of `size` neighbouring channels at the same pixel:   x (..., C)   ->   y like x
@@ -206,6 +367,8 @@ def local_response_norm(x, size, alpha=1e-4, beta=.75, k=1.0):
     if size < 1:
         raise ValueError(f"local_response_norm: size, the channels in a window, must be at least 1, not {size}")
     alpha, beta, k = float(alpha), float(beta), float(k)            # a NumPy float64 would turn float32 into float64
+    if runs_kernels(x):
+        return _response_norm_by_kernel(x, size, alpha, beta, k)
     window = _channel_window(size, x)                                                     # (C, C) of zeros and ones
     energy = k + (x * x) @ window * (alpha / size)
     inverse = energy ** -beta
@@ -216,6 +379,20 @@ def local_response_norm(x, size, alpha=1e-4, beta=.75, k=1.0):
         through_energy = (dy * y / energy) @ window.T
         return dy * inverse - x * through_energy * (2 * alpha * beta / size)
 
+    return y, (grad_x,)
+
+
+def _response_norm_by_kernel(x, *numbers):
+    """local_response_norm by normalize.cu;   numbers: size, alpha, beta, k"""
+    xp, x = array_library(x), in_c_order(x)
+    y, energy = xp.empty((2, *x.shape), x.dtype)
+    kernels.launch("response_norm", x.size, x, y, energy, x.size, x.shape[-1], *numbers)
+
+    def grad_x(dy):
+        dx = xp.empty(x.shape, x.dtype)
+        kernels.launch("response_norm_gradient", x.size, x, in_c_order(dy), y, energy, dx, x.size, x.shape[-1],
+                       *numbers[:3])
+        return dx
     return y, (grad_x,)
 
 

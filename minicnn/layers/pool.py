@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import array_library
+from ..cuda import Kernels, in_c_order, runs_kernels
 from ..parallel import image_blocks, in_parallel
 from ..tensor import differentiable, recording
 from .conv.geometry import pair
 from .module import Module
 
+kernels = Kernels(__file__, "pool.cu")
 BLOCK_BYTES = 1 << 20                            # of the output: smaller ones are not worth a thread
 
 
@@ -34,6 +36,8 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
     Raises ValueError when x has not four axes, a size is out of range, or no window fits.
     """
     windows = _Windows.of("max_pool2d", x, kernel, stride, padding, dilation, ceil_mode)
+    if runs_kernels(x):
+        return _max_pool_by_kernel(x, windows)
     xp, padded = array_library(x), windows.pad(x, -np.inf)
     taps, shape = windows.taps(padded), padded.shape
     y = xp.empty(taps[0].shape, x.dtype)
@@ -55,6 +59,20 @@ def max_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
         windows.by_blocks(hand_out, dy)
         return windows.crop(dpadded)
 
+    return y, (grad_x,)
+
+
+def _max_pool_by_kernel(x, windows):
+    """max_pool2d by pool.cu."""
+    xp, shape, sizes = array_library(x), x.shape, windows.sizes(x)
+    y = xp.empty((len(x), *windows.outputs, x.shape[3]), x.dtype)
+    first = xp.empty(y.shape, xp.int32) if recording() else None
+    kernels.launch("max_pool", y.size, in_c_order(x), y, first, sizes)
+
+    def grad_x(dy):
+        dx = xp.empty(shape, dy.dtype)
+        kernels.launch("max_pool_gradient", dx.size, in_c_order(dy), first, dx, sizes)
+        return dx
     return y, (grad_x,)
 
 
@@ -97,6 +115,8 @@ def avg_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, count_include
     not count), otherwise by the number of those in the image.  Both as in PyTorch.
     """
     windows = _Windows.of("avg_pool2d", x, kernel, stride, padding, dilation, ceil_mode)
+    if runs_kernels(x):
+        return _average_pool_by_kernel(x, windows, count_include_pad)
     xp, padded = array_library(x), windows.pad(x, 0)
     taps, shape = windows.taps(padded), padded.shape
     y = xp.empty(taps[0].shape, x.dtype)
@@ -119,6 +139,20 @@ def avg_pool2d(x, kernel, stride=None, padding=0, ceil_mode=False, count_include
         windows.by_blocks(hand_out, dy)
         return windows.crop(dpadded)
 
+    return y, (grad_x,)
+
+
+def _average_pool_by_kernel(x, windows, count_include_pad):
+    """avg_pool2d by pool.cu."""
+    xp, shape, sizes = array_library(x), x.shape, windows.sizes(x)
+    y = xp.empty((len(x), *windows.outputs, x.shape[3]), x.dtype)
+    part = xp.broadcast_to(1 / windows.pixels(x, count_include_pad), (*windows.outputs, 1)).copy()
+    kernels.launch("average_pool", y.size, in_c_order(x), part, y, sizes)
+
+    def grad_x(dy):
+        dx = xp.empty(shape, dy.dtype)
+        kernels.launch("average_pool_gradient", dx.size, in_c_order(dy), part, dx, sizes)
+        return dx
     return y, (grad_x,)
 
 
@@ -232,6 +266,11 @@ class _Windows:
         apart = 1 + -(-shared // (rows * step))
         for first in range(apart):
             in_parallel(block, blocks[first::apart])
+
+    def sizes(self, x):
+        """The struct Sizes of pool.cu, whose rows and columns are structs Axis."""
+        axes = zip(self.image, self.outputs, self.stride, self.padding, self.dilation, self.kernel)
+        return *(number for axis in axes for number in axis), x.shape[0], x.shape[3]
 
     def crop(self, padded):
         """The image without its padding."""

@@ -13,10 +13,13 @@ a time, and leaves out the columns in which the whole band is zero.
 import numpy as np
 
 from ..backend import array_library, is_gpu_array
+from ..cuda import Kernels, in_c_order, runs_kernels
 from ..parallel import image_blocks, in_parallel
 from ..tensor import differentiable
 from .conv.geometry import pair
 from .module import Module
+
+kernels = Kernels(__file__, "resample.cu")
 
 BAND = 32                                        # rows of a matrix of weights that are multiplied at once
 BLOCK = 1 << 18                                  # numbers of y in a block: so few that they stay in the processor's cache
@@ -67,6 +70,8 @@ def _sizes_and_steps(old, scale, size):
 def _nearest(x, sizes, steps):
     xp, old = array_library(x), x.shape[1:3]
     rows, columns = (_nearest_pixels(n, m, step) for n, m, step in zip(old, sizes, steps))
+    if runs_kernels(x):
+        return _copied_by_kernel(x, sizes, rows, columns)
     if _repeats(old[0], rows) and _repeats(old[1], columns):
         return _repeated(x, *(m // n for n, m in zip(old, sizes)))
     y = x.take(xp.asarray(rows), axis=1).take(xp.asarray(columns), axis=2)
@@ -128,24 +133,61 @@ def _copying(old, pixels, dy):
     return array_library(dy).asarray(pixels[:, None] == np.arange(old), dtype=dy.dtype)
 
 
+def _copied_by_kernel(x, sizes, rows, columns):
+    """_nearest by resample.cu.   rows, columns: which pixel each new one copies"""
+    shape = x.shape
+    copied = [np.searchsorted(pixels, np.arange(n + 1)) for pixels, n in zip((rows, columns), shape[1:3])]
+
+    def grad_x(dy):
+        return _launched("copy_pixels_gradient", dy, shape, shape, sizes, *copied)
+    return _launched("copy_pixels", x, (len(x), *sizes, shape[3]), shape, sizes, rows, columns), (grad_x,)
+
+
+def _mixed_by_kernel(x, sizes, places):
+    """_bilinear by resample.cu.   places: for rows and columns, (lower pixel, fraction) of each new one"""
+    shape, tables, ranges = x.shape, [table for place in places for table in place], []
+    for (lower, _), n in zip(places, shape[1:3]):                # pixel i is the lower one of some, the upper one of others
+        ranges += [np.searchsorted(lower, np.arange(n) - 1), np.searchsorted(lower, np.arange(n), "right")]
+
+    def grad_x(dy):
+        return _launched("mix_pixels_gradient", dy, shape, shape, sizes, *tables, *ranges)
+    return _launched("mix_pixels", x, (len(x), *sizes, shape[3]), shape, sizes, *tables), (grad_x,)
+
+
+def _launched(name, x, y_shape, old_shape, sizes, *tables):
+    """The output of a kernel of resample.cu; old_shape: of the image before it was resized to `sizes`."""
+    xp, (N, H, W, C) = array_library(x), old_shape
+    y = xp.empty(y_shape, x.dtype)
+    tables = [xp.asarray(table, dtype=np.int32 if table.dtype.kind == "i" else x.dtype) for table in tables]
+    kernels.launch(name, y.size, in_c_order(x), *tables, y, (N, H, W, *sizes, C))
+    return y
+
+
 def _bilinear(x, sizes, steps, align_corners):
+    if runs_kernels(x):
+        return _mixed_by_kernel(x, sizes, [_between(n, m, step, align_corners)
+                                           for n, m, step in zip(x.shape[1:3], sizes, steps)])
     to_rows, to_columns = (_mixing(n, m, step, align_corners, x) for n, m, step in zip(x.shape[1:3], sizes, steps))
     return weighted_means(x, to_rows, to_columns), (lambda dy: weighted_means(dy, to_rows.T, to_columns.T),)
 
 
 def _mixing(old, new, step, align_corners, x):
     """The matrix (new, old) of bilinear weights: a pixel at position 2.3 is .7 of pixel 2 and .3 of pixel 3."""
+    lower, fraction = _between(old, new, step, align_corners)
+    weights = np.zeros((new, old))
+    weights[np.arange(new), lower] += 1 - fraction
+    weights[np.arange(new), np.minimum(lower + 1, old - 1)] += fraction
+    return array_library(x).asarray(weights, dtype=x.dtype)
+
+
+def _between(old, new, step, align_corners):
+    """(pixel below, fraction of the way to the one above) of the place of each new pixel, (new,) both."""
     if align_corners:
         position = np.arange(new) * ((old - 1) / max(new - 1, 1))
     else:
         position = np.maximum((np.arange(new) + .5) * step - .5, 0)
     lower = np.minimum(position.astype(int), old - 1)
-    upper = np.minimum(lower + 1, old - 1)
-    fraction = np.minimum(position - lower, 1)
-    weights = np.zeros((new, old))
-    weights[np.arange(new), lower] += 1 - fraction
-    weights[np.arange(new), upper] += fraction
-    return array_library(x).asarray(weights, dtype=x.dtype)
+    return lower, np.minimum(position - lower, 1)
 
 
 def weighted_means(x, to_rows, to_columns):

@@ -67,7 +67,7 @@ def summary(model, input_shape=None):
         name = names.get(id(module), "")
         rows.append(_row(name, module, x, y, field, called.get(name, "")))
     with model.frozen(), no_grad(), watching(look):
-        model(Tensor(np.zeros((1, *input_shape), np.float32)))
+        model(Tensor(np.zeros((1, *input_shape), np.float32)).to(model.device))
     return Summary(rows, sum(parameter.size for parameter in model.parameters()))
 
 

@@ -7,6 +7,7 @@ under a horse.
 """
 import numpy as np
 
+from ..backend import to_numpy
 from ..layers import init
 from ..layers.module import Module
 from ..layers.pool import adaptive_avg_pool2d
@@ -50,7 +51,8 @@ class ClassGaussian(Module):
         size   H = W, or the pair (H, W);  rng: a numpy Generator
         """
         z = rng.standard_normal((len(labels), self.factor.shape[2], 1)).astype(np.float32)
-        small = self.mean[labels] + (self.factor[labels] @ z)[..., 0]    # (n, 192)
+        mean, factor = to_numpy(self.mean), to_numpy(self.factor)        # also where the network lies on the GPU
+        small = mean[labels] + (factor[labels] @ z)[..., 0]              # (n, 192)
         small = small.reshape(-1, SIDE, SIDE, self.channels)
         with no_grad():
             return np.clip(upsample(small, size=size, mode="bilinear").data, 0, 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import array_library
 from .base import Optimizer, require
-from .blocks import in_blocks, penalised, scratch
+from .blocks import in_blocks, in_one_kernel, kernels, penalised, scratch
 
 
 class Adam(Optimizer):
@@ -37,25 +37,39 @@ class Adam(Optimizer):
     def update(self, i, weight, gradient):
         mean, square, count = (self.state[f"{name}.{i}"] for name in ("mean", "square", "count"))
         count += 1
+        if in_one_kernel(weight, mean, square, gradient):
+            b1, b2 = self.betas
+            kernels.launch("adam", weight.size, weight, mean, square, gradient, weight.size, b1, 1 - b1, b2, 1 - b2,
+                           *self._corrected(int(count)), *self._decays())
+            return
         in_blocks(partial(self._adapt, int(count)), [weight, mean, square], [gradient])
 
     def _adapt(self, t, weight, mean, square, gradient):
-        """Step number t.  Both roots of the correction are taken out of the division (the paper, end of section 2):
-
-        lr m' / (sqrt(v') + eps)  =  lr c / (1 - b1^t)  *  m / (sqrt(v) + c eps)        c = sqrt(1 - b2^t)
-        """
-        xp, step, (b1, b2) = array_library(weight), scratch("step", weight), self.betas
+        """Step number t, for one block.  (steps.cu has the same for the GPU.)"""
+        xp, step, (b1, b2), (length, eps) = array_library(weight), scratch("step", weight), self.betas, self._corrected(t)
         gradient = self._with_decay(weight, gradient)
         mean *= b1
         mean += xp.multiply(gradient, 1 - b1, out=step)
         square *= b2
         xp.multiply(gradient, gradient, out=step)
         square += xp.multiply(step, 1 - b2, out=step)
-        c = math.sqrt(1 - b2 ** t)
         xp.sqrt(square, out=step)
-        step += c * self.eps
+        step += eps
         xp.divide(mean, step, out=step)
-        weight -= xp.multiply(step, self.lr * c / (1 - b1 ** t), out=step)
+        weight -= xp.multiply(step, length, out=step)
+
+    def _corrected(self, t):
+        """(step, eps) of step number t: both roots of the correction taken out of the division (the paper, section 2):
+
+        lr m' / (sqrt(v') + eps)  =  lr c / (1 - b1^t)  *  m / (sqrt(v) + c eps)        c = sqrt(1 - b2^t)
+        """
+        b1, b2 = self.betas
+        c = math.sqrt(1 - b2 ** t)
+        return self.lr * c / (1 - b1 ** t), c * self.eps
+
+    def _decays(self):
+        """(how much of the weight is added to the gradient, what the weight is multiplied with)"""
+        return self.weight_decay, 1.
 
     def _with_decay(self, weight, gradient):
         return penalised(gradient, weight, self.weight_decay, out=scratch("gradient", weight))
@@ -69,6 +83,9 @@ class AdamW(Adam):
 
     def __init__(self, parameters, lr=1e-3, betas=(.9, .999), eps=1e-8, weight_decay=.01):
         super().__init__(parameters, lr, betas, eps, weight_decay)
+
+    def _decays(self):
+        return 0., 1 - self.lr * self.weight_decay
 
     def _with_decay(self, weight, gradient):
         weight *= 1 - self.lr * self.weight_decay

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..backend import array_library
 from .base import Remembering, require
-from .blocks import in_blocks, scratch
+from .blocks import in_blocks, in_one_kernel, kernels, scratch
 
 
 class WeightAverage(Remembering):
@@ -32,7 +32,10 @@ class WeightAverage(Remembering):
         share = 1 - min(self.decay, (1 + t) / (10 + t))
         self.state["updates"] += 1
         for parameter, average in zip(self.parameters, self._averages()):
-            in_blocks(partial(_approach, share), [average], [parameter.data])
+            if in_one_kernel(average, parameter.data):
+                kernels.launch("approach", average.size, average, parameter.data, average.size, share)
+            else:
+                in_blocks(partial(_approach, share), [average], [parameter.data])
 
     def averaged(self):
         """The averages: a list of arrays (copies), one for each parameter."""

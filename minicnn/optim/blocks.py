@@ -5,9 +5,16 @@ layer that is a dozen journeys to memory and back, which take longer than the ar
 block, which stays in the processor's cache meanwhile, before the next one; the blocks are spread over the threads.
 """
 from ..backend import array_library, is_gpu_array
+from ..cuda import Kernels, runs_kernels
 from ..parallel import in_parallel, slices, workspace
 
+kernels = Kernels(__file__, "steps.cu")
 BLOCK = 1 << 19                   # numbers in a block, at least: so many that a thread is worth its start, and no more
+
+
+def in_one_kernel(*arrays):
+    """Whether the whole change can be one kernel of steps.cu: float32 arrays on the GPU, all in C order."""
+    return runs_kernels(*arrays) and all(array.flags.c_contiguous for array in arrays)
 
 
 def in_blocks(change, written, read=()):

@@ -1,7 +1,7 @@
 """Gradient descent, with a momentum or without."""
 from ..backend import array_library
 from .base import Optimizer, require
-from .blocks import in_blocks, penalised, scratch
+from .blocks import in_blocks, in_one_kernel, kernels, penalised, scratch
 
 
 class SGD(Optimizer):
@@ -25,8 +25,12 @@ class SGD(Optimizer):
             self._remember("momentum")
 
     def update(self, i, weight, gradient):
-        if self.momentum:
-            in_blocks(self._roll, [weight, self.state[f"momentum.{i}"]], [gradient])
+        velocity = self.state.get(f"momentum.{i}")
+        if in_one_kernel(weight, gradient):
+            kernels.launch("sgd", weight.size, weight, velocity, gradient, weight.size, self.lr, self.momentum,
+                           self.nesterov, self.weight_decay)
+        elif self.momentum:
+            in_blocks(self._roll, [weight, velocity], [gradient])
         else:
             in_blocks(self._walk, [weight], [gradient])
 

@@ -5,6 +5,7 @@
     depthwise    a filter for each channel                there are no matrices in it
     winograd     3x3, stride 1, from 16 channels on       a quarter of the multiplications
     im2col       everything else                          a matrix product of patches
+    implicit     everything in float32 on the GPU         the same, and the patches are never stored
     naive        (never by itself)                        the definition: to compare with, and to read
 
 Winograd's rounds more than the others do: about 1e-5 of the largest value in float32, instead of 1e-6.  Within
@@ -13,12 +14,15 @@ Winograd's rounds more than the others do: about 1e-5 of the largest value in fl
 import contextlib
 import contextvars
 
-from ...backend import is_gpu_array
-from . import depthwise, im2col, naive, pointwise, winograd
+from ...backend import device_of, is_gpu_array
+from ...cuda import runs_kernels
+from . import depthwise, im2col, implicit, naive, pointwise, winograd
 
 ALGORITHMS = {"naive": naive, "im2col": im2col, "pointwise": pointwise, "depthwise": depthwise,
-              "winograd": winograd}
-TABLE = (pointwise, depthwise, winograd, im2col)
+              "winograd": winograd, "implicit": implicit}
+TABLE = (pointwise, depthwise, winograd, im2col)                 # on the CPU
+BY_KERNEL = (pointwise, depthwise, implicit, im2col)             # float32 on the GPU
+ANYWHERE = (pointwise, im2col)                                   # they say all that they do in the array library's words
 
 _exact = contextvars.ContextVar("exact", default=False)
 
@@ -40,13 +44,21 @@ def choose(operation, algorithm, x, weight_shape, geometry):
                     if room.suits(weight_shape, geometry) and room.pays(x.shape, weight_shape))
     if algorithm not in ALGORITHMS:
         raise ValueError(f"{operation}: algorithm must be 'auto' or one of {list(ALGORITHMS)}, not {algorithm!r}")
-    if not ALGORITHMS[algorithm].suits(weight_shape, geometry):
+    room = ALGORITHMS[algorithm]
+    if room not in (naive, *_on_device(x)):
+        raise ValueError(f"{operation}: {algorithm} cannot do {x.dtype} arrays on this device, {device_of(x)}: use "
+                         "algorithm='auto'")
+    if not room.suits(weight_shape, geometry):
         raise ValueError(f"{operation}: {algorithm} cannot do weight {weight_shape} with {geometry} (it is for "
-                         f"{ALGORITHMS[algorithm].FOR}): use algorithm='auto'")
-    return ALGORITHMS[algorithm]
+                         f"{room.FOR}): use algorithm='auto'")
+    return room
 
 
 def _candidates(x):
+    return [room for room in _on_device(x) if not (_exact.get() and room is winograd)]
+
+
+def _on_device(x):
     if is_gpu_array(x):
-        return (im2col,)
-    return [room for room in TABLE if not (_exact.get() and room is winograd)]
+        return BY_KERNEL if runs_kernels(x) else ANYWHERE
+    return TABLE

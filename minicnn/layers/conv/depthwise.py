@@ -6,12 +6,18 @@ There is nothing to multiply as matrices: it is kh * kw times "shift, multiply, 
 import numpy as np
 
 from ...arithmetic import pad_array
+from ...backend import array_library
+from ...cuda import Kernels, in_c_order, runs_kernels
 from ...parallel import image_blocks, in_parallel, slices, workspace
 from .epilogue import finish, in_a_row, through_relu
 from .im2col import patches_of_tap
 
+kernels = Kernels(__file__, "depthwise.cu")
+
 BLOCK_BYTES = 1 << 19             # the pixels of one tap: with its products and the output it stays in cache
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
+CHANNELS, LANES = 32, 8           # of a block of the weight gradient's kernel, 256 threads
+FEWEST_PIXELS = 256               # that are worth such a block
 FOR = "a filter of its own for each channel"
 
 
@@ -27,7 +33,11 @@ def pays(x_shape, weight_shape):
 
 def forward(x, weight, geometry, bias=None, activation=None):
     """x (N, H, W, C), weight (kh, kw, 1, C), bias (C,) or None, activation "relu" or None  ->  y (N, OH, OW, C)."""
-    padded, size = _padded(x, geometry), geometry.output_size(x.shape[1:3], weight.shape[:2])
+    size = geometry.output_size(x.shape[1:3], weight.shape[:2])
+    if runs_kernels(x):
+        return _launched("depthwise", (x, weight, bias), (len(x), *size, x.shape[3]),
+                         _sizes(x.shape, size, weight.shape, geometry, activation))
+    padded = _padded(x, geometry)
     y, taps = np.zeros((len(x), *size, x.shape[3]), x.dtype), _taps(weight, size[1])
 
     def block(where):
@@ -45,6 +55,9 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
     y, the output of a ReLU that followed, lets dy through only where it is positive.
     """
     dy = dy if y is None else through_relu(dy, y)
+    if runs_kernels(dy):
+        return _launched("depthwise_input_gradient", (dy, weight), x_shape,
+                         _sizes(x_shape, dy.shape[1:3], weight.shape, geometry))
     (ph, pw), (N, H, W, C) = geometry.padding, x_shape
     dpadded, taps = np.zeros((N, H + 2 * ph, W + 2 * pw, C), dy.dtype), _taps(weight, dy.shape[2])
 
@@ -59,6 +72,8 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
 
 def weight_gradient(x, dy, weight_shape, geometry):
     """x (N, H, W, C), dy (N, OH, OW, C)  ->  dw (kh, kw, 1, C): the sum of x times dy over all pixels of each tap."""
+    if runs_kernels(x):
+        return _weight_gradient_by_kernel(x, dy, weight_shape, geometry)
     padded, size, blocks = _padded(x, geometry), dy.shape[1:3], _blocks(dy)
 
     def share(part):
@@ -84,3 +99,26 @@ def _taps(weight, columns):
 
 def _blocks(y):
     return image_blocks(*y.shape[:2], BLOCK_BYTES // y[0, 0].nbytes)
+
+
+def _sizes(x_shape, size, weight_shape, geometry, activation=None):
+    """The struct Sizes of depthwise.cu, whose rows and columns are structs Axis."""
+    axes = zip(x_shape[1:3], size, geometry.stride, geometry.padding, geometry.dilation, weight_shape[:2])
+    return *(number for axis in axes for number in axis), x_shape[0], x_shape[3], int(activation == "relu")
+
+
+def _launched(name, arrays, shape, sizes):
+    """The output, of this shape, of a kernel that reads `arrays` and has a thread for each number that it writes."""
+    y = array_library(arrays[0]).empty(shape, arrays[0].dtype)
+    kernels.launch(name, y.size, *map(in_c_order, arrays), y, sizes)
+    return y
+
+
+def _weight_gradient_by_kernel(x, dy, weight_shape, geometry):
+    (kh, kw, _, C), pixels = weight_shape, dy.shape[0] * dy.shape[1] * dy.shape[2]
+    shares = -(-pixels // max(FEWEST_PIXELS, -(-pixels // CHANNELS)))
+    share = -(-pixels // shares)
+    partial = array_library(x).empty((shares, *weight_shape), x.dtype)
+    kernels.launch("depthwise_weight_gradient", ((-(-C // CHANNELS), kh * kw, shares), (CHANNELS, LANES)), in_c_order(x),
+                   in_c_order(dy), partial, _sizes(x.shape, dy.shape[1:3], weight_shape, geometry), share)
+    return partial.sum(axis=0)

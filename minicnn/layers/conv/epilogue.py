@@ -1,7 +1,8 @@
 """What comes behind a convolution, done by each algorithm while its block of the output is still in cache."""
 import numpy as np
 
-from ...backend import array_library
+from ...backend import array_library, is_gpu_array
+from ...cuda import fused
 from ...parallel import image_blocks, in_parallel, slices
 
 BLOCK_BYTES = 1 << 20
@@ -17,10 +18,21 @@ def check_activation(operation, activation):
 
 def finish(y, bias, activation):
     """Add bias (K,) or None to y (N, H, W, K), and cut off at zero for activation "relu": both in place."""
+    if is_gpu_array(y):
+        _finish_on_gpu(y, 0 if bias is None else bias.astype(y.dtype, copy=False), activation)
+        return
     if bias is not None:
         y += in_a_row(bias, y.shape[2])
     if activation:
         cut_off(y)
+
+
+def _finish_on_gpu(y, bias, activation):
+    """The same, y read and written once.  (CuPy is good at this: it needs no kernel of ours.  NaN stays NaN.)"""
+    if activation:
+        fused("T x, T bias", "T y", "y = x + bias < T(0) ? T(0) : x + bias", "add_and_cut_off")(y, bias, y)
+    else:
+        y += bias
 
 
 def cut_off(y):
@@ -35,8 +47,8 @@ def in_a_row(values, pixels):
 
 def through_relu(dy, y):
     """The gradient in front of a ReLU whose output was y: dy where y is positive, else 0."""
-    if array_library(dy) is not np:
-        return dy * (y > 0)
+    if is_gpu_array(dy):
+        return fused("T dy, T y", "T dx", "dx = y > T(0) ? dy : T(0)", "through_relu")(dy, y)
     dx = np.empty(y.shape, dy.dtype)
 
     def block(where):

@@ -1,0 +1,72 @@
+"""Faults planted into the kernels of pooling, resizing, dropout and cross-entropy.  With any of them a test must fail.
+
+MUTANTS: (file within minicnn, text, what stands there instead, what is wrong);  the text occurs once in the file.
+"""
+POOL, RESAMPLE, DROPOUT, LOSS = (f"layers/{name}.cu" for name in ("pool", "resample", "dropout", "loss"))
+
+MUTANTS = [
+    # maxima
+    (POOL, "if (value > maximum) {", "if (value >= maximum) {", "of equal maxima the last one wins"),
+    (POOL, "if (value != value) {", "if (false) {", "a NaN is overlooked"),
+    (POOL, "which = rows.taps * columns.taps - 1;", "which = i * columns.taps + j;", "the NaN itself gets the gradient"),
+    (POOL, "float maximum = -__int_as_float(0x7f800000);", "float maximum = 0;", "the padding counts as zero"),
+    (POOL, "if (row < 0 || row >= rows.source || column < 0 || column >= columns.source)\n                    continue;",
+     "if (row < 0 || row >= rows.source)\n                    continue;", "columns beyond the image are read"),
+    (POOL, "        if (first)\n            first[at]", "        first[at]", "a null pointer is written to"),
+    (POOL, "if (first[window] == i * columns.taps + j)", "if (first[window] == i * rows.taps + j)",
+     "taps are numbered by rows"),
+    (POOL, "                if (right < 0 || right % columns.stride || column >= columns.outputs)",
+     "                if (right < 0 || column >= columns.outputs)", "windows between two strides give a gradient"),
+    # means
+    (POOL, "if (row >= 0 && row < rows.source && column >= 0 && column < columns.source)",
+     "if (row >= 0 && row < rows.source && column >= 0 && column <= columns.source)", "a column too many"),
+    (POOL, "y[at] = sum * part[p.row * columns.outputs + p.column];", "y[at] = sum * part[p.row * rows.outputs + p.column];",
+     "the part of another window"),
+    (POOL, "if (right >= 0 && right % columns.stride == 0 && column < columns.outputs)",
+     "if (right >= 0 && right % columns.stride == 0)", "windows beyond the last one"),
+    (POOL, "                         * part[row * columns.outputs + column];", "                         * part[0];",
+     "the part of the first window for all"),
+    # resizing
+    (RESAMPLE, "rows[p.row]) * sizes.columns + columns[p.column]", "p.row) * sizes.columns + columns[p.column]",
+     "the table of rows is not asked"),
+    (RESAMPLE, "r < first_row[p.row + 1]", "r < first_row[p.row] + 1", "one row only gives its gradient"),
+    (RESAMPLE, "c < first_column[p.column + 1]", "c <= first_column[p.column + 1]", "a column too many"),
+    (RESAMPLE, "row == min(lower + 1, rows - 1) ? fraction : 0", "row == lower + 1 ? fraction : 0",
+     "the last row loses what lies beyond it"),
+    (RESAMPLE, "below = min(r + 1, sizes.rows - 1) - r", "below = 1", "a row below the last one is read"),
+    (RESAMPLE, "+ down * ((1 - right) * next[0]", "+ down * ((1 - down) * next[0]", "rows and columns exchanged"),
+    (RESAMPLE, "for (int r = first_row[p.row]; r < end_row[p.row]; ++r) {",
+     "for (int r = first_row[p.row]; r < end_row[p.row] - 1; ++r) {", "the last row of the range is left out"),
+    (RESAMPLE, "share(p.column, lower_column[c], column_fraction[c], sizes.columns)",
+     "share(p.column, lower_column[c], column_fraction[c], sizes.rows)", "the edge of the other axis"),
+    # dropout
+    (DROPOUT, "round < 10", "round < 9", "a round is missing"),
+    (DROPOUT, "c1 = (unsigned)(number >> 32)", "c1 = 0", "the stream begins again after 2^32 blocks"),
+    (DROPOUT, "key1 = (unsigned)(seed >> 32)", "key1 = 0", "half of the seed is lost"),
+    (DROPOUT, "                words[4 * block + i] = random.at[i];", "                words[4 * block + i] = random.at[0];",
+     "a word four times"),
+    (DROPOUT, "            if (4 * block + i < count)\n                y[4 * block + i] = random",
+     "            if (true)\n                y[4 * block + i] = random", "the last block runs on"),
+    (DROPOUT, "random.at[i] >= least ? x[4 * block + i] * scale", "random.at[i] > least ? x[4 * block + i]",
+     "what is kept is not scaled"),
+    (DROPOUT, "image = word / channels, channel = word % channels;",
+     "image = block * 4 / channels, channel = word % channels;", "a block lies in one image"),
+    (DROPOUT, "first = at / blocks * share, end", "first = at / blocks, end", "shares over one another"),
+    (DROPOUT, "end = min(pixels, first + share);", "end = first + share;", "the last share runs on"),
+    (DROPOUT, "if (word < words)", "if (true)", "the last block of whole channels runs on"),
+    (DROPOUT, "shares = pixels / share + (pixels % share > 0);", "shares = pixels / share;", "the last share is lost"),
+    # cross-entropy
+    (LOSS, "    for (int step = 16; step > 0; step /= 2)\n        value += ",
+     "    for (int step = 8; step > 0; step /= 2)\n        value += ", "half of a warp is not added"),
+    (LOSS, "    for (int step = 16; step > 0; step /= 2)\n        value = fmaxf",
+     "    for (int step = 16; step > 1; step /= 2)\n        value = fmaxf", "neighbouring lanes have two maxima"),
+    (LOSS, "        maximum = maximum_of_warp(maximum);\n", "", "each lane has its own maximum"),
+    (LOSS, "(1 - smoothing) * said + smoothing / classes", "(1 - smoothing) * said + smoothing",
+     "smoothing is not shared out"),
+    (LOSS, "/ sum * targets - target(k)", "/ sum - target(k)", "weights are taken for probabilities"),
+    (LOSS, "k < classes && gradient; k += 32", "k < classes; k += 32", "a null pointer is written to"),
+    (LOSS, "loss[row] = targets * logf(sum) - along;", "loss[row] = logf(sum) - along;",
+     "the sum of the targets is forgotten"),
+    (LOSS, "row < rows; row += warps", "row < rows; row += rows", "a row for each warp, and no more"),
+    (LOSS, "targets += target(k);", "targets = target(k);", "= for +="),
+]
