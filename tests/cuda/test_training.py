@@ -1,4 +1,6 @@
 """Whole runs on CuPy arrays against NumPy: a training, an inversion, checkpoints and networks that change the device."""
+import copy
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -107,11 +109,12 @@ def test_weights_saved_on_one_device_load_on_the_other(cp, tmp_path):
     dict(), dict(loss="w2", optimizer="lbfgs"), dict(loss="gram", start="noise"), dict(loss="mean-std"), dict(loss="sliced"),
     dict(loss="histogram", average=0.)], ids=lambda options: " ".join(map(str, options.values())) or "as it is")
 def test_a_style_transfer_as_numpy(cp, options):
+    small = models.build("small", list("ab"), rng=0, widths=((4, 4), (6, 6), (8, 8))).eval()
     rng = np.random.default_rng(0)
     content, style = rng.random((24, 32, 3), dtype=np.float32), rng.random((20, 20, 3), dtype=np.float32)
     mask, found = np.eye(24, 32, dtype=np.float32) + .1, []
     for device in ("cpu", "cuda"):
-        model = models.load("robust").to(device)
+        model = copy.deepcopy(small).to(device)
         recipe = recipe_for(model, "fast", first_steps=2, steps=1, **options)
         styles = [Style(style)] if recipe.loss in ("sliced", "histogram") else [Style(style, 1., mask), Style(style[::-1], 2.)]
         found.append(Transfer(content, styles, model, recipe, 32).run())
@@ -120,9 +123,10 @@ def test_a_style_transfer_as_numpy(cp, options):
 
 def test_a_stylizer_learns_as_on_numpy(cp, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    small = models.build("small", list("ab"), rng=0, widths=((4, 4), (6, 6), (8, 8))).eval()
     style, found = np.random.default_rng(1).random((20, 20, 3), dtype=np.float32), []
     for device in ("cpu", "cuda"):
-        model = models.load("robust").to(device)
+        model = copy.deepcopy(small).to(device)
         lessons = Lessons(steps=2, batch=1, side=24, width=2, blocks=1)
         run = StylizerTraining(style, [tmp_path / "a.png"], model, recipe_for(model), lessons)
         run.run()
