@@ -3,7 +3,8 @@
     python tests/cuda/realcupy/setup.py FOLDER [--headers FOLDER]
     MINICNN_CUPY=emulated FOLDER/bin/python -m pytest tests/cuda
 
-It needs this Python with its headers, g++, nm (binutils) and PyPI, and takes a minute.  What is there already is kept.
+It needs this Python with its headers, g++, nm (binutils) and PyPI, and takes half a minute.  What is there
+already is kept.
 """
 import argparse
 import os
