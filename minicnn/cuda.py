@@ -89,6 +89,7 @@ class Kernels:
 
     def __init__(self, room, name):
         self.path = Path(room).with_name(name)
+        self.functions = {}                      # {kernel: CuPy's function}, of those that were launched already
 
     @functools.cached_property
     def text(self):
@@ -105,11 +106,6 @@ class Kernels:
     def module(self):
         """CuPy's module: compiled by NVIDIA's compiler now, or taken from CuPy's cache on disk."""
         return sys.modules["cupy"].RawModule(code=self.text, options=OPTIONS)
-
-    @functools.cached_property
-    def functions(self):
-        """{kernel: CuPy's function}: those that were launched already."""
-        return {}
 
     def launch(self, name, work, *arguments):
         """Start kernel `name` on the GPU.

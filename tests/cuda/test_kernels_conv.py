@@ -72,6 +72,13 @@ def test_arrays_in_another_order(cp):
     assert_close(results)
 
 
+def test_a_bias_that_lies_across_the_bytes_of_a_float4(cp):
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((1, 5, 5, 4), (3, 3, 4, 8), (9,)))
+    y = mc.conv2d(cp.asarray(x), cp.asarray(weight), cp.asarray(bias)[1:])
+    np.testing.assert_allclose(y.numpy(), mc.conv2d(x, weight, bias[1:]).data, rtol=1e-5, atol=1e-5)
+
+
 def test_the_transposed_layer(cp):
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape).astype(np.float32) for shape in ((2, 5, 4, 6), (3, 4, 8, 6), (8,))]

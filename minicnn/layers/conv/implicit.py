@@ -112,8 +112,8 @@ def _convolve(x, weight, bias, y, rows, columns, groups, relu):
     large = filters > 64 and -(-pixels // tall) * -(-filters // wide) * groups >= ENOUGH_BLOCKS // 2
     name, tall, wide = _tile(filters, inner % 4 != 0 or inner < SLICE, large)
     blocks = -(-pixels // tall), -(-filters // wide), groups
-    kernels.launch(f"convolve_{name}", (blocks, (tall * wide // 64,)), in_c_order(x), in_c_order(weight), bias, y,
-                   (*rows, *columns, pixels, inner, filters, int(relu)))
+    kernels.launch(f"convolve_{name}", (blocks, (tall * wide // 64,)), in_c_order(x), in_c_order(weight),
+                   in_c_order(bias), y, (*rows, *columns, pixels, inner, filters, int(relu)))
 
 
 def _tile(filters, flat, large):
