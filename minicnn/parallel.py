@@ -19,7 +19,7 @@ import os
 import sys
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
+from queue import SimpleQueue
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -32,6 +32,7 @@ PRODUCT = 1 << 21                                # multiply-adds that are worth 
 SMALL_PRODUCT = 10 ** 6                          # multiply-adds up to which OpenBLAS multiplies matrices as they lie
 FEWEST_ROWS = 32                                 # of such a product: with fewer, too little is done with each number
 SLICES = 8                                       # at most so many slices of one product: fixed, so that results are, too
+LARGE_SUM = 1 << 18                              # numbers of an array from which adding it is worth another thread
 
 
 def threads(n=None):
@@ -71,25 +72,26 @@ def in_parallel(function, items):
 
 
 def _shared_out(function, items):
-    """The items wait in a queue, and whoever is free takes the next one."""
-    results, waiting = [None] * len(items), deque(enumerate(items))
+    """The items wait in a queue, and whoever is free takes the next one.  Each of them is reported, done or failed."""
+    results, waiting, reports = [None] * len(items), deque(enumerate(items)), SimpleQueue()
 
     def work():
-        _local.inside = True
-        try:
-            while (numbered := _take(waiting)) is not None:
+        while (numbered := _take(waiting)) is not None:
+            try:
                 results[numbered[0]] = function(numbered[1])
-        finally:
-            _local.inside = False
-    helpers = [_pool(threads()).submit(contextvars.copy_context().run, work)
-               for _ in range(min(threads(), len(items)) - 1)]
+                reports.put(None)
+            except BaseException as error:
+                reports.put(error)
+    for _ in range(min(threads(), len(items)) - 1):
+        _helpers(threads()).put(functools.partial(contextvars.copy_context().run, work))
+    _local.inside = True
     try:
         work()
     finally:
-        called = [helper for helper in helpers if not helper.cancel()]      # nothing was left for the others
-        wait(called)
-    for helper in called:
-        helper.result()
+        _local.inside = False
+    errors = [error for error in (reports.get() for _ in items) if error is not None]
+    if errors:
+        raise errors[0]
     return results
 
 
@@ -101,8 +103,18 @@ def _take(waiting):
 
 
 @functools.cache
-def _pool(count):
-    return ThreadPoolExecutor(max(1, count - 1), thread_name_prefix="minicnn")
+def _helpers(count):
+    """The orders for all threads but the calling one.  (A queue of the standard library's: its executor takes a tenth of a
+    millisecond for each order, as long as half a convolution of a small layer.)"""
+    orders = SimpleQueue()
+
+    def help():
+        _local.inside = True
+        while True:
+            orders.get()()
+    for i in range(count - 1):
+        threading.Thread(target=help, name=f"minicnn-{i}", daemon=True).start()
+    return orders
 
 
 def slices(length, parts):
@@ -131,6 +143,21 @@ def matmul(a, b):
     def some_columns(part):
         np.matmul(a, b[:, part], out=out[:, part])
     in_parallel(some_rows if M >= N else some_columns, slices(max(M, N), parts))
+    return out
+
+
+def added(a, b, in_place=False):
+    """a + b, two arrays of one shape, in the memory of a if that may be: large ones in slices, over the threads."""
+    if not isinstance(a, np.ndarray) or a.size < LARGE_SUM:
+        if in_place:
+            a += b
+        return a if in_place else a + b
+    out, axis = a if in_place else np.empty(a.shape, np.result_type(a, b)), int(np.argmax(a.shape))
+
+    def some(part):
+        where = *(slice(None),) * axis, part
+        np.add(a[where], b[where], out=out[where])
+    in_parallel(some, slices(a.shape[axis], SLICES))
     return out
 
 
@@ -180,7 +207,7 @@ def _blas_libraries():
 
 _blas_on_one_thread = _BlasLimit()
 if hasattr(os, "register_at_fork"):              # a forked process inherits the pool, but none of its threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
 def workspace(name, shape, dtype):

@@ -21,6 +21,7 @@ import numpy as np
 
 from .backend import array_library, device_of, is_gpu_array, to_device, to_numpy
 from .hold import hold, release
+from .parallel import added
 
 _recording = contextvars.ContextVar("recording", default=True)
 _checking = contextvars.ContextVar("checking", default=False)
@@ -345,9 +346,9 @@ class _Gradients:
         if key not in self.sums:
             self.sums[key] = gradient
         elif key in self.ours:
-            self.sums[key] += gradient
+            self.sums[key] = added(self.sums[key], gradient, in_place=True)
         else:
-            self.sums[key] = self.sums[key] + gradient
+            self.sums[key] = added(self.sums[key], gradient)
             self.ours.add(key)
 
     def pop(self, key):

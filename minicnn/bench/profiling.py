@@ -1,4 +1,5 @@
 """Where the time of a work goes: by operation, by direction and by shape."""
+import functools
 import statistics
 import time
 
@@ -13,7 +14,7 @@ def profiled(prepare, rounds):
     prepare() returns the round.  Medians over at most `rounds` of them; rows from the longest to the shortest.
     """
     reports, seen = [], []
-    with timing(lambda *report: reports.append(report)):
+    with timing(functools.partial(_note, reports)):  # a plain function's closure would be searched for arrays: see hold.py
         run = prepare()
         for _ in range(WARM_UP):
             run()
@@ -24,6 +25,10 @@ def profiled(prepare, rounds):
             run()
             seen.append((1e3 * (time.perf_counter() - start), _by_operation(reports)))
     return _medians(seen)
+
+
+def _note(reports, *report):
+    reports.append(report)
 
 
 def _by_operation(reports):

@@ -10,6 +10,7 @@ import numpy as np
 from .. import models
 from ..generate.recipes import recipe_for
 from ..generate.style import Style, Transfer, of_side
+from ..generate.wasserstein import FLAT, NOTHING
 from ..images import resize
 from .sides import placed
 
@@ -108,7 +109,7 @@ class TorchGoal:
         with self.torch.no_grad():
             maps = network.maps(side.images(content[None]), self.wanted, recipe.margin)
             self.content = {layer: maps[layer] for layer in recipe.content}
-            maps = network.maps(side.images(style[None]), self.wanted, recipe.margin)
+            maps = network.maps(side.images(style[None]), recipe.style, recipe.margin)
             self.clouds = {layer: self._cloud(maps[layer]) for layer in recipe.style}
 
     def _moments(self, y):
@@ -119,7 +120,8 @@ class TorchGoal:
     def _cloud(self, y):
         mean, covariance = self._moments(y)
         values, vectors = self.torch.linalg.eigh(covariance.double())
-        return mean, covariance, (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+        wide = values > FLAT * values.max()
+        return mean, covariance, (vectors[:, wide] * values[wide].sqrt()).float()    # (C, rank)
 
     def loss(self, pixels):
         recipe, maps = self.recipe, self.network.maps(pixels, self.wanted, self.recipe.margin)
@@ -144,14 +146,15 @@ def _overlap(torch):
     class Overlap(torch.autograd.Function):
         @staticmethod
         def forward(ctx, covariance, root):
-            values, vectors = torch.linalg.eigh(root @ covariance.double() @ root)
-            values = torch.where(values > 1e-6 * values.max(), values, 0)
-            ctx.save_for_backward(values, root @ vectors)
-            return values.sqrt().sum().to(covariance.dtype)
+            values, vectors = torch.linalg.eigh((root.T @ covariance @ root).double())
+            wide = values > FLAT * values.max()
+            ctx.save_for_backward(root @ (vectors[:, wide] * values[wide] ** -.25).float())
+            return values[wide].sqrt().sum().to(covariance.dtype)
 
         @staticmethod
         def backward(ctx, dy):
-            values, turned = ctx.saved_tensors
-            inverse = torch.where(values > 0, values.clamp(min=1e-300).rsqrt(), 0)
-            return (.5 * dy * (turned * inverse) @ turned.T).float(), None
+            turned, = ctx.saved_tensors
+            gains = turned @ turned.T
+            gains[gains.abs() < NOTHING * gains.abs().max()] = 0
+            return .5 * dy * gains, None
     return Overlap

@@ -9,8 +9,10 @@ import math
 import numpy as np
 
 from ..arithmetic import sqrt
+from ..hold import arrays_of
 from ..layers.activation import ReLU, relu
 from ..layers.conv import Conv2d, conv2d
+from ..layers.conv.filters import Frozen
 from ..layers.dropout import Dropout
 from ..layers.module import Sequential
 from ..layers.normalize import BatchNorm2d
@@ -40,6 +42,11 @@ class Extractor:
         if getattr(model, "preprocess", None) is not None:
             self.steps.insert(0, (-1, _in_evaluation(model.preprocess)))
         self.names = {place: name for name, place in places.items()}
+        self.frozen = None
+
+    def freeze(self):
+        """Weights are read-only as long as this lives.  That is quicker, but takes memory: some hundred megabytes for VGG."""
+        self.frozen = Frozen(arrays_of(step for _, step in self.steps))
 
     def __call__(self, x, layers=None):
         """layers: some of them only, and nothing is computed beyond the last one of these"""
@@ -77,7 +84,9 @@ def _step(layers, wanted, pooling):
     """(how many layers it takes over, function): the first of `layers`, and what can be done in passing."""
     first = layers[0]
     if isinstance(first, Conv2d):
-        return _convolution(layers, wanted)
+        return _convolution(layers, wanted, pooling)
+    if _can_wait(layers, 0, wanted, pooling):
+        return 2, lambda x: relu(layers[1](x))
     if isinstance(first, MaxPool2d):
         return 1, _pool(first, pooling)
     if isinstance(first, Dropout):
@@ -92,7 +101,12 @@ def _in_evaluation(module):
     return step
 
 
-def _convolution(layers, wanted):
+def _can_wait(layers, place, wanted, pooling):
+    """Whether a ReLU is there that may come after a maximum pooling: the result is the same, with a quarter of the numbers."""
+    return isinstance(layers[place], ReLU) and pooling == "max" and _follows(layers, place + 1, MaxPool2d, wanted)
+
+
+def _convolution(layers, wanted, pooling):
     """A Conv2d, with the batch norm and the ReLU behind it unless a feature map before them is wanted."""
     conv, count = layers[0], 1
     weight, bias = conv.weight.data, None if conv.bias is None else conv.bias.data
@@ -100,7 +114,7 @@ def _convolution(layers, wanted):
     if _follows(layers, count, BatchNorm2d, wanted) and options["activation"] is None:
         weight, bias = folded(weight, bias, layers[count])
         count += 1
-    if _follows(layers, count, ReLU, wanted):
+    if _follows(layers, count, ReLU, wanted) and not _can_wait(layers, count, wanted, pooling):
         options["activation"] = "relu"
         count += 1
     return count, lambda x: conv2d(x, weight, bias, **options)

@@ -87,6 +87,7 @@ class StylizerTraining:
         self.recipe, self.lessons, self.step_number, self.losses = recipe, lessons, 0, []
         self.style, self.model = style, model
         extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
+        extractor.freeze()
         self.tiling = Tiling(extractor, recipe.margin)
         self.crops = Crops(photographs, lessons.side, lessons.seed)
         self.goals = self._goals(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1))

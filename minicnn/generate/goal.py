@@ -145,12 +145,15 @@ class Goal:
         return total
 
     def _style_loss(self, found):
-        """Of {(number of the region, layer): Moments}, side by side: eigenvalues are found on one core."""
+        """Of {(number of the region, layer): Moments}, side by side: eigenvalues are found on one core.
+
+        The layers with the most channels take the longest, and come first.
+        """
         def share(region_and_layer):
             k, layer = region_and_layer
             distance = LOSSES[self.recipe.loss][1](found[region_and_layer], self.regions[k].goals[layer])
             return self._style_share(self.regions[k], layer) * distance
-        return sum(in_parallel(share, found))
+        return sum(in_parallel(share, sorted(found, key=lambda key: -len(found[key].mean))))
 
     def _sliced_loss(self, looks):
         return sum(self._style_share(region, layer) * sliced_loss(looks[layer].map, *region.goals[layer])

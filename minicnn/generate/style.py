@@ -128,6 +128,8 @@ class Transfer:
         extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
         self.sides, self.style_scale = recipe.sides(size or max(content.shape[:2])), style_scale
         plan = planned(memory, extractor, recipe, content, self.styles, self.sides[-1], style_scale)
+        if memory is None:
+            extractor.freeze()
         self.tiling, self.pairs = Tiling(extractor, recipe.margin, plan.tile), plan.pairs
         self.scale = self.step_number = 0
         self.losses = []

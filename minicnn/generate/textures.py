@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arithmetic import sqrt
 from ..backend import array_library
-from ..layers.gram import gram
+from ..layers.gram import gram, mean_and_gram
 from ..layers.loss import mse_loss
 from ..tensor import Tensor, differentiable, no_grad, tensor
 from .wasserstein import cloud, trace, wasserstein
@@ -48,7 +48,8 @@ def moments(x, share=None):
     x = x if isinstance(x, Tensor) else tensor(x)
     N, H, W, C = x.shape
     if share is None:
-        return Moments(x.mean(axis=(0, 1, 2)), gram(x).reshape(C, C))
+        both = mean_and_gram(x)                                                  # (1, 1 + C, C)
+        return Moments(both[0, 0], both[0, 1:])
     share = array_library(x.data).asarray(share, dtype=x.data.dtype)[..., None]  # (H, W, 1)
     return Moments((x * share).sum(axis=(0, 1, 2)), gram(x * (share * (H * W)) ** .5).reshape(C, C))
 

@@ -77,8 +77,9 @@ class Tiling:
 
     def __init__(self, extractor, margin, tile=None):
         self.extractor, self.margin, self.tile = extractor, margin, tile
-        self.strides = {name: round(PROBE / size) for name, size in self._map_sizes(PROBE).items()}
+        self.strides = {}                                        # of each layer: only tiles need to know
         if tile is not None:
+            self.strides = {name: round(PROBE / size) for name, size in self._map_sizes(PROBE).items()}
             self._require_exact(PROBE + GRID + 5)
             if margin > RIM // 2:
                 raise ValueError(f"tiles need a margin of at most {RIM // 2} pixels, not {margin}")
@@ -115,7 +116,7 @@ class Tiling:
         mode = "reflect" if self.margin < min(size) else "replicate"      # a narrow picture cannot fill a mirror
         rows, columns = (span.without_margin(self.margin)[1] for span in part)
         seen = self.extractor(pad(own, ((0, 0), rows, columns, (0, 0)), mode), layers)
-        looks = {name: self._look(y, self.strides[name], part) for name, y in seen.items()}
+        looks = {name: self._look(y, self.strides.get(name), part) for name, y in seen.items()}
         return {name: look for name, look in looks.items() if 0 not in look.map.shape}
 
     def _look(self, y, stride, part):
@@ -123,8 +124,8 @@ class Tiling:
         for span, seen in zip(part, y.shape[1:3]):
             alone = span.outer_stop - span.outer_start == span.length
             size = seen if alone else span.length // stride
-            cut = min(round(self.margin / stride), (size - 1) // 2)
-            for found, slices in zip((inside, place), span.in_map(stride, size, cut)):
+            cut = min(round(self.margin * size / span.length), (size - 1) // 2)
+            for found, slices in zip((inside, place), span.in_map(stride or 1, size, cut)):
                 found.append(slices)
             sizes.append(size - 2 * cut)
         return Look(y[:, inside[0], inside[1]], tuple(place), tuple(sizes))

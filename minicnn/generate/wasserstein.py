@@ -18,9 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import array_library, to_numpy
-from ..tensor import differentiable
+from ..tensor import differentiable, recording
 
 FLAT = 1e-6                       # directions in which a cloud is that flat, relative to its widest variance, count as flat
+NOTHING = 1e-20                   # gains that small, relative to the largest, are rounding, and become 0: some would be subnormal
+                                  # numbers, with which processors take a hundred times as long
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,11 @@ def wasserstein(mean, covariance, other):
     return (away * away).sum() + widths - 2 * overlap(covariance, other.root)
 
 
+@differentiable
 def trace(matrix):
-    """The sum of the diagonal of a tensor (C, C)."""
-    return (matrix * array_library(matrix.data).eye(len(matrix.data), dtype=matrix.data.dtype)).sum()
+    """The sum of the diagonal of a matrix (C, C)."""
+    xp = array_library(matrix)
+    return xp.trace(matrix), (lambda dy: dy * xp.eye(len(matrix), dtype=matrix.dtype),)
 
 
 @differentiable
@@ -59,18 +63,24 @@ def overlap(covariance, root):
         dS = 1/2 R (R^T S R)^(-1/2) R^T
 
     A cloud of fewer points than coordinates is flat in some directions: s = 0 there, and the gradient would be infinite.
-    Nothing widens it in these directions but the other terms, so they get none.  In float64, whatever comes in.
+    Nothing widens it in these directions but the other terms, so they get none.  The eigenvalues are found in float64.
     """
-    xp = array_library(covariance)
-    wide = to_numpy(root).astype(np.float64)
-    values, vectors = _eigen(wide.T @ to_numpy(covariance).astype(np.float64) @ wide)
-    y = xp.asarray(np.sqrt(values).sum(), dtype=covariance.dtype)
+    xp, R, S = array_library(covariance), to_numpy(root), to_numpy(covariance)
+    values, vectors = _eigen(R.T @ S @ R)
+    gains = xp.asarray(_gains(R, values, vectors)) if recording() else None
+    return xp.asarray(np.sqrt(values).sum(), dtype=S.dtype), (lambda dy: dy * gains,)
 
-    def grad_covariance(dy):
-        inverse = np.where(values > 0, 1 / np.sqrt(np.where(values > 0, values, 1)), 0)
-        turned = wide @ vectors                                                  # (C, r)
-        return xp.asarray(.5 * float(dy) * (turned * inverse) @ turned.T, dtype=covariance.dtype)
-    return y, (grad_covariance,)
+
+def _gains(R, values, vectors):
+    """1/2 R (R^T S R)^(-1/2) R^T, (C, C), of R (C, r) and the eigenvalues (r,) and eigenvectors (r, r) of R^T S R.
+
+    It is found with the distance, not when the gradient is asked for: layers are looked at side by side, gradients are not.
+    """
+    wide = values > 0
+    turned = R @ (vectors[:, wide] * values[wide] ** -.25).astype(R.dtype)       # (C, up to r)
+    gains = turned @ turned.T / 2
+    gains[np.abs(gains) < NOTHING * np.abs(gains).max(initial=0)] = 0
+    return gains
 
 
 def _eigen(symmetric):

@@ -1,6 +1,6 @@
 """The Gram matrix: which channels of a feature map are strong at the same places, wherever these are."""
 from ..backend import array_library, is_gpu_array
-from ..parallel import in_parallel, slices, small_rows
+from ..parallel import in_parallel, slices, small_rows, workspace
 from ..tensor import differentiable
 
 WORTH = 1 << 22                   # multiply-adds that are worth a thread
@@ -21,60 +21,77 @@ def gram(x):
 
     Raises ValueError unless x has four axes, at least one pixel and one channel, TypeError when it is not floating.
     """
-    _check(x)
-    N, H, W, C = x.shape
-    scale = 1 / (H * W)
-
-    def grad_x(dy):
-        symmetric = dy + dy.swapaxes(1, 2)                           # (N, C, C): y[i, j] and y[j, i] are one number
-        symmetric *= scale
-        return _pixels_times(x, symmetric)
-    y = _products_of_pixels(x)
-    y *= scale
-    return y, (grad_x,)
+    _check("gram", x)
+    return _sums_over_pixels(x)[:, 1:], (lambda dy: _pixels_times(x, dy),)
 
 
-def _check(x):
+@differentiable
+def mean_and_gram(x):
+    """The mean of each channel and below it the Gram matrix, in one reading of x (N, H, W, C)   ->   y (N, 1 + C, C)
+
+    Raises as `gram` does.
+    """
+    _check("mean_and_gram", x)
+    return _sums_over_pixels(x), (lambda dy: _pixels_times(x, dy[:, 1:], dy[:, :1]),)
+
+
+def _check(operation, x):
     if x.ndim != 4 or 0 in x.shape[1:]:
-        raise ValueError(f"gram: x must be (N, H, W, C) with at least one pixel and channel, not {x.shape}")
+        raise ValueError(f"{operation}: x must be (N, H, W, C) with at least one pixel and channel, not {x.shape}")
     if x.dtype.kind != "f":
-        raise TypeError(f"gram: x {x.shape} is {x.dtype}, whose products overflow: convert it first, for example "
+        raise TypeError(f"{operation}: x {x.shape} is {x.dtype}, whose products overflow: convert it first, for example "
                         "x.astype('float32')")
 
 
-def _products_of_pixels(x):
-    """X^T X of each image, (N, C, C): the sums over shares of its pixels, added in their order.
+def _sums_over_pixels(x):
+    """1^T X and X^T X of each image, over its pixels' number, (N, 1 + C, C): shares of its rows, added in their order.
 
     One array transposed times itself is a product that BLAS knows: it computes one half and mirrors it.
     """
     xp, (N, H, W, C) = array_library(x), x.shape
-    pixels = x.reshape(N, H * W, C)
-    parts = _parts(x, min(SHARES, H * W // C))                        # with fewer rows the mirroring would count
-    partial = xp.empty((N, len(parts), C, C), x.dtype)
+    parts = _parts(x, min(SHARES, H * W // C))                        # with fewer pixels the mirroring would count
+    partial = xp.empty((N, len(parts), 1 + C, C), x.dtype)
 
     def share(where):
         n, i = where
-        rows = pixels[n, parts[i]]                                    # (pixels of the share, C)
-        xp.matmul(rows.T, rows, out=partial[n, i])
+        pixels, out = _pixels(x[n, parts[i]]), partial[n, i]          # (pixels of the share, C)
+        pixels.sum(axis=0, out=out[0])
+        xp.matmul(pixels.T, pixels, out=out[1:])
     in_parallel(share, [(n, i) for n in range(N) for i in range(len(parts))])
-    return partial.sum(axis=1)
+    return partial.sum(axis=1) * (1 / (H * W))
 
 
-def _pixels_times(x, matrices):
-    """X of each image times its matrix (C, C)   ->   like x."""
+def _pixels_times(x, products, means=None):
+    """The gradient of x from that of its Gram matrices, (N, C, C), and, if there is one, of its means, (N, 1, C).
+
+    X (D + D^T) + 1 d:  y[i, j] and y[j, i] are one number.
+    """
     xp, (N, H, W, C) = array_library(x), x.shape
-    pixels, dx = x.reshape(N, H * W, C), xp.empty((N, H * W, C), x.dtype)
-    parts = _parts(x, SLICES)
+    matrices, dx = products + products.swapaxes(1, 2), xp.empty(x.shape, x.dtype)
+    matrices *= 1 / (H * W)
+    shifts = None if means is None else means * (1 / (H * W))
 
     def block(where):
         n, part = where
-        rows = small_rows(part.stop - part.start, C * C)
-        xp.matmul(pixels[n, part].reshape(-1, rows, C), matrices[n], out=dx[n, part].reshape(-1, rows, C))
-    in_parallel(block, [(n, part) for n in range(N) for part in parts])
-    return dx.reshape(x.shape)
+        pixels, out = _pixels(x[n, part]), dx[n, part].reshape(-1, C)
+        rows = small_rows(len(pixels), C * C)
+        xp.matmul(pixels.reshape(-1, rows, C), matrices[n], out=out.reshape(-1, rows, C))
+        if shifts is not None:
+            out += shifts[n]
+    in_parallel(block, [(n, part) for n in range(N) for part in _parts(x, SLICES)])
+    return dx
+
+
+def _pixels(x):
+    """(rows, W, C)  ->  (rows*W, C): a view, or, where others lie between them, a copy that lasts until the next one."""
+    if not (is_gpu_array(x) or x.flags.c_contiguous):
+        copy = workspace("pixels", x.shape, x.dtype)
+        copy[...] = x
+        x = copy
+    return x.reshape(-1, x.shape[-1])
 
 
 def _parts(x, most):
-    """Slices of the pixels of one image: by its size alone, so that results do not depend on the number of threads."""
+    """Slices of the rows of one image: by its size alone, so that results do not depend on the number of threads."""
     H, W, C = x.shape[1:]
-    return slices(H * W, 1 if is_gpu_array(x) else min(most, H * W * C * C // WORTH))
+    return slices(H, 1 if is_gpu_array(x) else min(most, H * W * C * C // WORTH))

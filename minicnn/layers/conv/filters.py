@@ -1,19 +1,52 @@
 """Transformed filters, kept from one call to the next while the weight stays the same.
 
-An optimisation of pixels runs the same frozen network a thousand times.  Nobody tells us that a weight is frozen, and
-anybody may write into its array: so the weight is compared with a copy of what it was, number by number, which takes far
-less time than to transform it.  The filters are kept from the second time on that a weight is seen unchanged, so that
-training, which changes it in every step, keeps nothing but the copy.
+An optimisation of pixels runs the same network a thousand times, and its filters need to be transformed only once.  Who
+knows that its weights stay what they are makes them `Frozen`: read-only, and their filters are kept as long as that lives.
+
+Mostly nobody tells us, and anybody may write into a weight's array.  Then the weight is compared with a copy of what it was,
+number by number, which takes less time than to transform it, but not nothing.  Its filters are kept from the second time on
+that it is seen unchanged, so that training, which changes it in every step, keeps nothing but the copy.
 """
 import threading
 import weakref
 
 import numpy as np
 
-KEEP_BYTES = 64 << 20             # copies and transformed filters together; beyond that they are transformed at every call
+from ...hold import hold, release
+
+KEEP_BYTES = 64 << 20             # copies and filters of weights that are not frozen; beyond that they are transformed anew
 
 _lock = threading.RLock()
-_entries = {}                     # (id of the weight's array, turned or not): _Entry
+_entries = {}                     # (id of the weight's array, form of its filters): _Entry
+_frozen = {}                      # id of a frozen weight's array: [how many Frozen have it, {form: its filters}]
+
+
+class Frozen:
+    """Weights, NumPy arrays, that are read-only for as long as this lives: their filters are transformed once, and kept.
+
+    That takes four times the memory of the weights for each direction in which they are used.
+    """
+
+    def __init__(self, weights):
+        weights = [weight for weight in weights if isinstance(weight, np.ndarray)]       # what lies on a GPU has no need
+        with _lock:
+            for weight in weights:
+                _frozen.setdefault(id(weight), [0, {}])[0] += 1
+        weakref.finalize(self, _thaw, [id(weight) for weight in weights], hold(weights))
+
+
+def _thaw(ids, held):
+    with _lock:
+        for key in ids:
+            _frozen[key][0] -= 1
+            if not _frozen[key][0]:
+                del _frozen[key]
+    release(held)
+
+
+def is_frozen(weight):
+    """Whether somebody has this array in a Frozen."""
+    return id(weight) in _frozen
 
 
 class _Entry:
@@ -30,15 +63,19 @@ class _Entry:
         return self.weight() is weight and np.array_equal(self.copy, weight)
 
 
-def kept(weight, turned, transform):
-    """transform(weight, turned), or what it was the last time if the weight still has the same numbers."""
-    key = (id(weight), turned)
+def kept(weight, form, transform):
+    """transform(weight, *form), or what it was the last time if the weight still has the same numbers."""
+    key = (id(weight), form)
     with _lock:
-        entry = _entries.get(key)
+        entry, (_, filters) = _entries.get(key), _frozen.get(id(weight), (0, None))
+    if filters is not None:
+        if form not in filters:
+            filters[form] = transform(weight, *form)
+        return filters[form]
     known = entry is not None and entry.unchanged(weight)
     if known and entry.filters is not None:
         return entry.filters
-    filters = transform(entry.copy if known else weight, turned)
+    filters = transform(entry.copy if known else weight, *form)
     _remember(key, weight, entry if known else None, filters)
     return filters
 

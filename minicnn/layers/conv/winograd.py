@@ -1,18 +1,21 @@
-"""3x3 convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3).
+"""3x3 convolution with a quarter of the multiplications, or a fifth: Winograd's F(4x4, 3x3) and F(6x6, 3x3).
 
 A 3x3 filter over a tile of 6x6 pixels gives 4x4 outputs: 144 multiplications by the definition.  Winograd's algorithm
 transforms tile and filter, multiplies the 36 transformed numbers one by one, and transforms back:
 
     y = A^T [(G w G^T) * (B^T x B)] A                w 3x3, x 6x6, y 4x4      (Lavin & Gray 2015, arXiv 1509.09308)
 
-Tiles lie four pixels apart, so that neighbours overlap by two.  With images as (N, H, W, C) all of it is matrix products on
+With tiles of 8x8 it is 64 instead of 324 for 6x6 outputs.  In general n = m + 2, tiles of n x n, outputs of m x m.  The
+matrices come from polynomials through n - 1 points, 0, 1, -1, 2, -2 (and 1/2, -1/2), and their behaviour at infinity.
+
+Tiles lie m pixels apart, so that neighbours overlap by two.  With images as (N, H, W, C) all of it is matrix products on
 views of memory as it lies, nothing is gathered or scattered:
 
-    rows in          B^T times six rows of the image             a row is W * C numbers side by side
-    columns in       B^T times six columns of the result         a column is C numbers
-    products         (tiles, C) @ (C, K)                         one for each of the 36 places in a tile
-    columns back     A^T times six columns of products           K numbers
-    rows back        A^T times six rows of that                  W * K numbers: they *are* four rows of the output
+    rows in          B^T times n rows of the image               a row is W * C numbers side by side
+    columns in       B^T times n columns of the result           a column is C numbers
+    products         (tiles, C) @ (C, K)                         one for each of the n*n places in a tile
+    columns back     A^T times n columns of products             K numbers
+    rows back        A^T times n rows of that                    W * K numbers: they *are* m rows of the output
 
 Where a tile sticks out of the image the matrices are cut: a row that is zero needs no column of B^T, and one that nobody
 wants no row of A^T.  A block of tiles goes all the way before the next one is begun, so that it stays in the processor's
@@ -28,20 +31,29 @@ import numpy as np
 
 from ...parallel import SMALL_PRODUCT, image_blocks, in_parallel, slices, small_rows, workspace
 from .epilogue import cut_off
-from .filters import kept
+from .filters import is_frozen, kept
 
-B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-                [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], float)
-G = np.array([[1/4, 0, 0], [-1/6, -1/6, -1/6], [-1/6, 1/6, -1/6],
-              [1/24, 1/12, 1/6], [1/24, -1/12, 1/6], [0, 0, 1]])
-A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], float)
-LARGEST = 36                      # numbers in the largest of these matrices
+B_T = {4: np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
+                    [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], float),
+       6: np.array([[1, 0, -21/4, 0, 21/4, 0, -1, 0], [0, 1, 1, -17/4, -17/4, 1, 1, 0], [0, -1, 1, 17/4, -17/4, -1, 1, 0],
+                    [0, 1/2, 1/4, -5/2, -5/4, 2, 1, 0], [0, -1/2, 1/4, 5/2, -5/4, -2, 1, 0],
+                    [0, 2, 4, -5/2, -5, 1/2, 1, 0], [0, -2, 4, 5/2, -5, -1/2, 1, 0], [0, -1, 0, 21/4, 0, -21/4, 0, 1]])}
+G = {4: np.array([[1/4, 0, 0], [-1/6, -1/6, -1/6], [-1/6, 1/6, -1/6],
+                  [1/24, 1/12, 1/6], [1/24, -1/12, 1/6], [0, 0, 1]]),
+     6: np.array([[1, 0, 0], [-2/9, -2/9, -2/9], [-2/9, 2/9, -2/9], [1/90, 1/45, 2/45], [1/90, -1/45, 2/45],
+                  [32/45, 16/45, 8/45], [32/45, -16/45, 8/45], [0, 0, 1]])}
+A_T = {m: np.array([[*(point ** power for point in (1, -1, 2, -2, 1/2, -1/2)[:m])] for power in range(m)]) for m in (4, 6)}
+A_T = {m: np.hstack([np.eye(m, 1), powers, np.eye(m, 1, 1 - m)]) for m, powers in A_T.items()}      # points 0 and infinity
+LARGEST = 64                      # numbers in the largest of these matrices
 CONSTANT = 1                      # the column of A^T that is all ones: a number added there is added to every output
 
+MANY = 128                        # tiles of 8x8 from which on they pay: the filters are almost twice as large with them
+WORTH = .95                       # and of the multiplications of tiles of 6x6 that they save something
 BLOCK_BYTES = 4800 << 10          # transformed tiles of one block, inputs and products: mostly in cache, and not many blocks
 WEIGHTS_A_TILE, MANY_TILES = 1024, 128           # a block has a tile for so many weights, up to many: it reads all filters
-FILTERS_AT_ONCE = 64              # that are transformed together
-PARTS = 8                         # of a block that the threads share
+FILTERS_AT_ONCE = 64              # at most so many filters make a portion: they are transformed and multiplied together
+FEW = 9                           # tiles: with fewer the filters are not worth transforming
+PARTS = 4                         # of a block that the threads share
 EVEN = 4                          # blocks of an image are a multiple of this, so that no thread waits for the last one
 GRADIENT_BYTES = 8 << 20          # transformed weight gradients of one part
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
@@ -61,7 +73,7 @@ def pays(x_shape, weight_shape):
     filters are transformed once and then multiplied with every tile: that needs tiles.
     """
     N, H, W, _ = x_shape
-    return min(weight_shape[2:]) >= 16 and N * -(-H // 4) * -(-W // 4) >= 16
+    return min(weight_shape[2:]) >= 16 and N * -(-H // 4) * -(-W // 4) >= FEW
 
 
 def forward(x, weight, geometry, bias=None, activation=None):
@@ -81,15 +93,15 @@ def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, 
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     C, K = weight.shape[:1:-1] if turned else weight.shape[2:]
     tiling = Tiling(x.shape, K, padding)
-    y, blocks = np.empty((*tiling.output_shape, K), x.dtype), tiling.blocks()
-    filters_of = (_whole_filters if len(blocks) > 1 else _some_filters)(weight, turned)
+    y, blocks, n = np.empty((*tiling.output_shape, K), x.dtype), tiling.blocks(), tiling.n
+    filters_of = (_whole_filters if len(blocks) > 1 or is_frozen(weight) else _some_filters)(weight, tiling.m, turned)
 
     def block(where, parts, portions):
-        tiles = workspace("tiles", (6, tiling.count(where), 6, C), x.dtype)
-        products = workspace("products", (6, tiling.count(where), 6, K), x.dtype)
+        tiles = workspace("tiles", (n, tiling.count(where), n, C), x.dtype)
+        products = workspace("products", (n, tiling.count(where), n, K), x.dtype)
 
         def transform(part):
-            _columns_in(_rows_in(x, behind_relu, part, tiling), tiles[:, tiling.within(where, part)])
+            _columns_in(_rows_in(x, behind_relu, part, tiling), tiling, tiles[:, tiling.within(where, part)])
 
         def multiply(k):
             _multiply(tiles, filters_of(k), products[..., k])
@@ -98,13 +110,13 @@ def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, 
             theirs = products[:, tiling.within(where, part)]
             if bias is not None:
                 theirs[CONSTANT, :, CONSTANT] += bias
-            _rows_back(_columns_back(theirs), y, part, tiling, activation)
+            _rows_back(_columns_back(theirs, tiling), y, part, tiling, activation)
         for step, items in (transform, parts), (multiply, portions), (transform_back, parts):
             in_parallel(step, items)
     if len(blocks) > 1:
         in_parallel(lambda where: block(where, [where], [slice(0, K)]), blocks)
     else:                                        # the threads share the block, part by part and filters by filters
-        block(blocks[0], tiling.parts(), slices(K, -(-K // FILTERS_AT_ONCE)))
+        block(blocks[0], tiling.parts(), _portions(K))
     return y
 
 
@@ -112,22 +124,22 @@ def weight_gradient(x, dy, weight_shape, geometry):
     """x (N, H, W, C), dy (N, OH, OW, K)  ->  dw (3, 3, C, K)  =  G^T [sum over tiles of (B^T x B) * (A dy A^T)] G.
 
     A thread takes some of the tiles and all filters, or, where there are so many that they would not stay in cache, some of
-    the filters and all tiles.
+    the filters and all tiles.  With m = 4: A has a 32 for m = 6, and this sum is long, so rounding would grow.
     """
     x, (C, K) = np.ascontiguousarray(x), weight_shape[2:]
-    tiling = Tiling(x.shape, K, geometry.padding)
-    blocks, filter_parts = tiling.blocks(), slices(K, -(-4 * 36 * C * K // GRADIENT_BYTES))
+    tiling = Tiling(x.shape, K, geometry.padding, m=4)
+    n, blocks, filter_parts = tiling.n, tiling.blocks(), slices(K, -(-4 * tiling.n ** 2 * C * K // GRADIENT_BYTES))
     shares = slices(len(blocks), SHARES if len(filter_parts) == 1 else 1)
 
     def gradient(share_and_part):
         share, k = share_and_part
-        total = workspace("gradient", (6, 6, C, k.stop - k.start), x.dtype)
+        total = workspace("gradient", (n, n, C, k.stop - k.start), x.dtype)
         total[...] = 0
         for where in blocks[share]:
-            tiles = workspace("tiles", (6, tiling.count(where), 6, C), x.dtype)
-            _columns_in(_rows_in(x, None, where, tiling), tiles)
+            tiles = workspace("tiles", (n, tiling.count(where), n, C), x.dtype)
+            _columns_in(_rows_in(x, None, where, tiling), tiling, tiles)
             total += _multiply_transposed(tiles, _transform_dy(dy[..., k], where, tiling))
-        return _both_sides("G^T", total, np.empty((3, 3, C, k.stop - k.start), x.dtype))
+        return _both_sides("G^T", 4, total, np.empty((3, 3, C, k.stop - k.start), x.dtype))
     items = [(share, k) for share in shares for k in filter_parts]
     dw = np.zeros(weight_shape, x.dtype)
     for (_, k), part in zip(items, in_parallel(gradient, items)):
@@ -137,36 +149,45 @@ def weight_gradient(x, dy, weight_shape, geometry):
 
 # ------------------------------------------------------------------------------------------------------------- filters
 
-def transform_filters(weight, turned=False):
-    """G w G^T for every pair of channels: (3, 3, C, K)  ->  (6, 6, C, K), or of the turned filters (6, 6, K, C).
+def transform_filters(weight, m, turned=False):
+    """G w G^T for every pair of channels, portion by portion: (3, 3, C, K)  ->  (n, n, portions, C, filters in each).
 
-    To turn a filter by 180 degrees is to read its rows and columns backwards.
+    turned: of the filters turned by 180 degrees, their rows and columns backwards, with C and K exchanged.
     """
-    inputs = weight.shape[3 if turned else 2]
-    transformed = np.empty((6, 6, inputs, weight.shape[2 if turned else 3]), weight.dtype)
+    C, K = weight.shape[:1:-1] if turned else weight.shape[2:]
+    portions = _portions(K)
+    transformed = np.empty((m + 2, m + 2, len(portions), C, K // len(portions)), weight.dtype)
 
-    def some_inputs(c):
-        some = weight[::-1, ::-1, :, c].swapaxes(2, 3) if turned else weight[:, :, c]
-        _both_sides("G", _in_order(some), transformed[:, :, c])
-    in_parallel(some_inputs, slices(inputs, -(-inputs // FILTERS_AT_ONCE)))
+    def portion(p):
+        some = weight[::-1, ::-1, portions[p]].swapaxes(2, 3) if turned else weight[..., portions[p]]
+        _both_sides("G", m, _in_order(some), transformed[:, :, p])
+    in_parallel(portion, range(len(portions)))
     return transformed
 
 
-def _whole_filters(weight, turned):
-    """A function that gives the transformed filters k, (6, 6, C, filters of k), out of all of them."""
-    filters = kept(weight, turned, transform_filters)
-    return lambda k: filters[..., k]
+def _portions(K):
+    """K filters in slices of one size: the largest that divides K, or all of them where that is too small to be worth it."""
+    size = next((n for n in range(min(K, FILTERS_AT_ONCE), FILTERS_AT_ONCE // 4, -1) if K % n == 0), K)
+    return [slice(k, k + size) for k in range(0, K, size)]
 
 
-def _some_filters(weight, turned):
+def _whole_filters(weight, m, turned):
+    """A function that gives the transformed filters k, whole portions (n, n, p, C, size), out of all of them."""
+    filters = kept(weight, (m, turned), transform_filters)
+    size = filters.shape[4]
+    return lambda k: filters[:, :, k.start // size:k.stop // size]
+
+
+def _some_filters(weight, m, turned):
     """The same, but transformed only now: for layers with so few tiles that each filter is used once.
 
     Turned filters are made with G read backwards, and their channels exchanged when they are multiplied: nothing is moved.
     """
     def transformed(k):
         some = weight[:, :, k] if turned else _in_order(weight[..., k])
-        filters = workspace("filters", (6, 6, *some.shape[2:]), weight.dtype)
-        return _both_sides("G turned", some, filters).swapaxes(2, 3) if turned else _both_sides("G", some, filters)
+        filters = workspace("filters", (m + 2, m + 2, 1, *some.shape[2:]), weight.dtype)
+        _both_sides("G turned" if turned else "G", m, some, filters[:, :, 0])
+        return filters.swapaxes(3, 4) if turned else filters
     return transformed
 
 
@@ -177,36 +198,46 @@ def _in_order(numbers):
     return ordered
 
 
-def _both_sides(name, numbers, out):
-    """The matrix M of this name on both sides, M numbers M^T, of (n, n, C, K)  ->  out (m, m, C, K)."""
-    matrix, (n, _, C, K) = _cast(name, numbers.dtype), numbers.shape
-    half = workspace("half", (len(matrix), n, C, K), numbers.dtype)
-    _product(matrix, numbers.reshape(n, n * C, K), half.reshape(-1, n * C, K))
+def _both_sides(name, m, numbers, out):
+    """The matrix M of this name on both sides, M numbers M^T, of (a, a, C, K)  ->  out (b, b, C, K)."""
+    matrix, (a, _, C, K) = _matrix(name, m, numbers.dtype), numbers.shape
+    half = workspace("half", (len(matrix), a, C, K), numbers.dtype)
+    _product(matrix, numbers.reshape(a, a * C, K), half.reshape(-1, a * C, K))
     _product(matrix, half, out)
     return out
 
 
 @functools.cache
-def _cast(name, dtype):
-    """The matrix of this name."""
-    matrix = {"B^T": B_T, "A^T": A_T, "A": A_T.T, "G": G, "G^T": G.T, "G turned": G[:, ::-1]}[name]
+def _matrix(name, m, dtype):
+    """The matrix of this name for outputs of m x m."""
+    matrix = {"B^T": B_T[m], "A^T": A_T[m], "A": A_T[m].T, "G": G[m], "G^T": G[m].T, "G turned": G[m][:, ::-1]}[name]
     return np.ascontiguousarray(matrix, dtype)
 
 
 # --------------------------------------------------------------------------------------------------------------- tiles
 
 class Tiling:
-    """How the output is cut into tiles of 4x4, and the tiles into blocks: slices of images and of tile rows."""
+    """How the output is cut into tiles of m x m, and the tiles into blocks: slices of images and of tile rows."""
 
-    def __init__(self, x_shape, K, padding):
+    def __init__(self, x_shape, K, padding, m=None):
         N, H, W, C = x_shape
         self.height, self.padding, self.channels, self.filters = H, padding, C, K
         self.output_shape = N, H + 2 * padding[0] - 2, W + 2 * padding[1] - 2
-        self.rows, self.columns = (-(-n // 4) for n in self.output_shape[1:])
+        self.m = m or self._best_side()
+        self.n = self.m + 2
+        self.rows, self.columns = self._tiles(self.m)
+
+    def _tiles(self, m):
+        return [-(-length // m) for length in self.output_shape[1:]]
+
+    def _best_side(self):
+        """6 where there are many tiles, and fewer multiplications with it (it often covers more than the output), else 4."""
+        small, large = (self.output_shape[0] * math.prod(self._tiles(m)) for m in (4, 6))
+        return 6 if large >= MANY and 64 * large < WORTH * 36 * small else 4
 
     def blocks(self):
         """Pairs (slice of images, slice of tile rows)."""
-        fitting = BLOCK_BYTES // (4 * 36 * (self.channels + self.filters))
+        fitting = BLOCK_BYTES // (4 * self.n ** 2 * (self.channels + self.filters))
         tiles = max(fitting, min(MANY_TILES, self.channels * self.filters // WEIGHTS_A_TILE))
         rows = max(1, tiles // self.columns)
         if rows < self.rows:
@@ -237,12 +268,13 @@ class Tiling:
         return images.stop - images.start, rows.stop - rows.start, self.columns
 
     def rows_in(self, where):
-        """Runs of the block's tile rows that see alike: (slice of them, first and last of their six rows in the image)."""
-        return _runs(where[1], lambda t: (max(0, self.padding[0] - 4 * t), min(6, self.height + self.padding[0] - 4 * t)))
+        """Runs of the block's tile rows that see alike: (slice of them, first and last of their n rows in the image)."""
+        m, n, before = self.m, self.n, self.padding[0]
+        return _runs(where[1], lambda t: (max(0, before - m * t), min(n, self.height + before - m * t)))
 
     def rows_back(self, where):
-        """Runs of the block's tile rows that make as many of four rows of the output: (slice of them, how many)."""
-        return _runs(where[1], lambda t: min(4, self.output_shape[1] - 4 * t))
+        """Runs of the block's tile rows that make as many of m rows of the output: (slice of them, how many)."""
+        return _runs(where[1], lambda t: min(self.m, self.output_shape[1] - self.m * t))
 
 
 def _runs(rows, key):
@@ -252,77 +284,78 @@ def _runs(rows, key):
 
 
 def _rows_in(x, behind_relu, where, tiling):
-    """B^T times the six rows of each tile row, zeros left and right: (6, n, r, 4*tw + 2, C)."""
-    (images, rows), (n, r, tw), (W, C), (ph, pw) = where, tiling.shape(where), x.shape[2:], tiling.padding
-    first = max(0, 4 * rows.start - ph)                          # the image row with which the block begins
-    seen = x[images, first:4 * rows.stop - ph + 2]               # (n, rows of the image, W, C)
+    """B^T times the n rows of each tile row, zeros left and right: (n, images, r, m*tw + 2, C)."""
+    (images, rows), (N, r, tw), (W, C), (ph, pw) = where, tiling.shape(where), x.shape[2:], tiling.padding
+    m, n = tiling.m, tiling.n
+    first = max(0, m * rows.start - ph)                          # the image row with which the block begins
+    seen = x[images, first:m * rows.stop - ph + 2]               # (images, rows of the image, W, C)
     if behind_relu is not None:
-        positive = behind_relu[images, first:4 * rows.stop - ph + 2] > 0
+        positive = behind_relu[images, first:m * rows.stop - ph + 2] > 0
         seen = np.multiply(seen, positive, out=workspace("behind relu", seen.shape, x.dtype))
-    result = workspace("rows", (6, n, r, 4 * tw + 2, C), x.dtype)
+    result = workspace("rows", (n, N, r, m * tw + 2, C), x.dtype)
     result[..., :pw, :], result[..., pw + W:, :] = 0, 0
-    matrix, inside = _cast("B^T", x.dtype), result[..., pw:pw + W, :].transpose(1, 2, 0, 3, 4)     # (n, r, 6, W, C)
+    matrix, inside = _matrix("B^T", m, x.dtype), result[..., pw:pw + W, :].transpose(1, 2, 0, 3, 4)    # (images, r, n, W, C)
     for run, (top, bottom) in tiling.rows_in(where):
-        six = seen[:, 4 * (rows.start + run.start) - ph + top - first:]
+        them = seen[:, m * (rows.start + run.start) - ph + top - first:]
         s0, s1, s2, s3 = seen.strides
-        six = np.lib.stride_tricks.as_strided(six, (n, run.stop - run.start, bottom - top, W, C), (s0, 4 * s1, s1, s2, s3))
-        _product(matrix[:, top:bottom], six, inside[:, run])
+        them = np.lib.stride_tricks.as_strided(them, (N, run.stop - run.start, bottom - top, W, C), (s0, m * s1, s1, s2, s3))
+        _product(matrix[:, top:bottom], them, inside[:, run])
     return result
 
 
-def _columns_in(rows, out):
-    """B^T times the six columns of each tile: (6, n, r, 4*tw + 2, C)  ->  out (6, tiles, 6, C)."""
-    (six, n, r, width, C), (s0, s1, s2, s3, s4) = rows.shape, rows.strides
-    columns = np.lib.stride_tricks.as_strided(rows, (6, n, r, width // 4, 6, C), (s0, s1, s2, 4 * s3, s3, s4))
-    np.matmul(_cast("B^T", rows.dtype), columns, out=out.reshape(columns.shape))        # a view: an axis can be split
+def _columns_in(rows, tiling, out):
+    """B^T times the n columns of each tile: (n, images, r, m*tw + 2, C)  ->  out (n, tiles, n, C)."""
+    (n, N, r, width, C), (s0, s1, s2, s3, s4), m = rows.shape, rows.strides, tiling.m
+    columns = np.lib.stride_tricks.as_strided(rows, (n, N, r, width // m, n, C), (s0, s1, s2, m * s3, s3, s4))
+    np.matmul(_matrix("B^T", m, rows.dtype), columns, out=out.reshape(columns.shape))   # a view: an axis can be split
 
 
 def _multiply(tiles, filters, out):
-    """36 matrix products: (6, tiles, 6, C) and (6, 6, C, K)  ->  out (6, tiles, 6, K)."""
-    (_, T, _, C), K = tiles.shape, filters.shape[3]
-    some = small_rows(K, T * C)
-    np.matmul(tiles.swapaxes(1, 2)[:, :, None],                                          # (6, 6, 1, tiles, C)
-              filters.reshape(6, 6, C, -1, some).swapaxes(2, 3),                         # (6, 6, K/some, C, some)
-              out=out.reshape(6, T, 6, -1, some).transpose(0, 2, 3, 1, 4))
+    """n*n matrix products for each portion of filters: (n, tiles, n, C) and (n, n, p, C, size)  ->  out (n, tiles, n, K)."""
+    (n, T, _, C), (p, _, size) = tiles.shape, filters.shape[2:]
+    some = small_rows(size, T * C)
+    np.matmul(tiles.swapaxes(1, 2)[:, :, None, None],                                    # (n, n, 1, 1, tiles, C)
+              filters.reshape(n, n, p, C, -1, some).swapaxes(3, 4),                      # (n, n, p, size/some, C, some)
+              out=out.reshape(n, T, n, p, -1, some).transpose(0, 2, 3, 4, 1, 5))
 
 
 def _multiply_transposed(tiles, dys):
-    """(6, tiles, 6, C) and (6, tiles, 6, K)  ->  (6, 6, C, K): summed over the tiles."""
-    (_, T, _, C), K = tiles.shape, dys.shape[3]
-    products = workspace("products", (6, 6, C, K), dys.dtype)
+    """(n, tiles, n, C) and (n, tiles, n, K)  ->  (n, n, C, K): summed over the tiles."""
+    (n, _, _, C), K = tiles.shape, dys.shape[3]
+    products = workspace("products", (n, n, C, K), dys.dtype)
     return np.matmul(tiles.transpose(0, 2, 3, 1), dys.swapaxes(1, 2), out=products)
 
 
-def _columns_back(products):
-    """A^T times the six columns of each tile: (6, tiles, 6, K)  ->  (6, tiles, 4, K)."""
-    six, T, _, K = products.shape
-    return np.matmul(_cast("A^T", products.dtype), products, out=workspace("back", (6, T, 4, K), products.dtype))
+def _columns_back(products, tiling):
+    """A^T times the n columns of each tile: (n, tiles, n, K)  ->  (n, tiles, m, K)."""
+    (n, T, _, K), m = products.shape, tiling.m
+    return np.matmul(_matrix("A^T", m, products.dtype), products, out=workspace("back", (n, T, m, K), products.dtype))
 
 
 def _rows_back(columns, y, where, tiling, activation):
-    """A^T times the six rows of each tile row of the block, (6, tiles, 4, K), to their place in y; then the ReLU."""
-    (images, rows), (n, r, tw), (OW, K) = where, tiling.shape(where), y.shape[2:]
-    lines = columns.reshape(6, n, r, 4 * tw, K)[..., :OW, :].transpose(1, 2, 0, 3, 4)    # (n, r, 6, OW, K)
-    place = y[images, 4 * rows.start:4 * rows.stop]                                      # (n, up to 4r, OW, K)
+    """A^T times the n rows of each tile row of the block, (n, tiles, m, K), to their place in y; then the ReLU."""
+    (images, rows), (N, r, tw), (OW, K), m = where, tiling.shape(where), y.shape[2:], tiling.m
+    lines = columns.reshape(tiling.n, N, r, m * tw, K)[..., :OW, :].transpose(1, 2, 0, 3, 4)     # (images, r, n, OW, K)
+    place = y[images, m * rows.start:m * rows.stop]                                      # (images, up to m*r, OW, K)
     for run, count in tiling.rows_back(where):
-        theirs = place[:, 4 * run.start:4 * (run.stop - 1) + count]
-        theirs = theirs.reshape(n, run.stop - run.start, count, OW, K)                   # a view: an axis may be split
-        _product(_cast("A^T", y.dtype)[:count], lines[:, run], theirs)
+        theirs = place[:, m * run.start:m * (run.stop - 1) + count]
+        theirs = theirs.reshape(N, run.stop - run.start, count, OW, K)                   # a view: an axis may be split
+        _product(_matrix("A^T", m, y.dtype)[:count], lines[:, run], theirs)
     if activation:
         cut_off(place)
 
 
 def _transform_dy(dy, where, tiling):
-    """A dy A^T for every tile of 4x4 in the block: (6, tiles, 6, K)."""
-    (images, rows), (n, r, tw), (OW, K) = where, tiling.shape(where), dy.shape[2:]
-    half, matrix = workspace("rows", (6, n, r, 4 * tw, K), dy.dtype), _cast("A", dy.dtype)
+    """A dy A^T for every tile of m x m in the block: (n, tiles, n, K)."""
+    (images, rows), (N, r, tw), (OW, K), m, n = where, tiling.shape(where), dy.shape[2:], tiling.m, tiling.n
+    half, matrix = workspace("rows", (n, N, r, m * tw, K), dy.dtype), _matrix("A", m, dy.dtype)
     half[..., OW:, :] = 0
-    inside, seen = half[..., :OW, :].transpose(1, 2, 0, 3, 4), dy[images, 4 * rows.start:4 * rows.stop]
+    inside, seen = half[..., :OW, :].transpose(1, 2, 0, 3, 4), dy[images, m * rows.start:m * rows.stop]
     for run, count in tiling.rows_back(where):
-        four = seen[:, 4 * run.start:4 * (run.stop - 1) + count]
-        _product(matrix[:, :count], four.reshape(n, run.stop - run.start, count, OW, K), inside[:, run])
-    dys = workspace("dys", (6, n * r * tw, 6, K), dy.dtype)
-    return np.matmul(matrix, half.reshape(6, n * r * tw, 4, K), out=dys)
+        them = seen[:, m * run.start:m * (run.stop - 1) + count]
+        _product(matrix[:, :count], them.reshape(N, run.stop - run.start, count, OW, K), inside[:, run])
+    dys = workspace("dys", (n, N * r * tw, n, K), dy.dtype)
+    return np.matmul(matrix, half.reshape(n, N * r * tw, m, K), out=dys)
 
 
 def _product(matrix, rows, out):
