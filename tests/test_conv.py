@@ -423,13 +423,54 @@ def test_the_ways_of_im2col_to_the_input_gradient(monkeypatch, stride, dilation,
 
 
 @pytest.mark.parametrize("setting", [dict(WEIGHTS_A_TILE=100, BLOCK_BYTES=1), dict(FILTERS_AT_ONCE=2), dict(FILTERS_AT_ONCE=7, PARTS=1), dict(PARTS=50), dict(GRADIENT_BYTES=3000), dict(WEIGHTS_A_TILE=9, BLOCK_BYTES=1, GRADIENT_BYTES=3000),
-                                     dict(SMALL_PRODUCT=1000), dict(LARGEST=36000), dict(FILTERS_AT_ONCE=2, BLOCK_BYTES=1)])
+                                     dict(SMALL_PRODUCT=1000), dict(LARGEST=36000), dict(FILTERS_AT_ONCE=2, BLOCK_BYTES=1),
+                                     dict(MANY=1), dict(MANY=1, BLOCK_BYTES=1), dict(MANY=1, FILTERS_AT_ONCE=2, PARTS=50)])
 def test_every_way_through_winograd(monkeypatch, setting):
     arrays = normal((2, 13, 10, 5), 1), normal((3, 3, 5, 7), 2), normal((7,), 3)
     truth = run(mc.conv2d, *arrays, padding=1, activation="relu", algorithm="naive")
     for name, value in setting.items():
         monkeypatch.setattr(parallel if name == "SMALL_PRODUCT" else winograd, name, value)
     assert_close(run(mc.conv2d, *arrays, padding=1, activation="relu", algorithm="winograd"), truth, 1e-10)
+
+
+@pytest.mark.parametrize("m", [4, 6])
+def test_the_matrices_make_a_correlation_of_three_taps(m):
+    """In one dimension, exactly:   A^T [(G w) * (B^T x)] = the m outputs of a correlation of m + 2 numbers with 3."""
+    x, w = normal((m + 2,), 1), normal((3,), 2)
+    y = winograd.A_T[m] @ ((winograd.G[m] @ w) * (winograd.B_T[m] @ x))
+    np.testing.assert_allclose(y, np.correlate(x, w), rtol=1e-12)
+    assert winograd.A_T[m][:, winograd.CONSTANT].tolist() == [1] * m
+
+
+def test_large_tiles_where_there_are_many_and_they_fit():
+    def side(*shape, padding=(1, 1)):
+        return winograd.Tiling((*shape, 64), 64, padding).m
+    assert side(1, 288, 288) == side(1, 106, 106) == side(8, 36, 36) == 6
+    assert side(1, 36, 36) == 4                                  # 36 tiles of 8x8 are not many
+    assert side(128, 32, 32) == side(128, 8, 8) == 4             # 6 divides neither: as many multiplications, or more
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1), (2, 0), (1, 2)])
+def test_large_tiles_on_sizes_that_they_do_not_divide(monkeypatch, padding):
+    monkeypatch.setattr(winograd.Tiling, "_best_side", lambda self: 6)
+    weight = normal((3, 3, 2, 3), 1)
+    for H, W in [(3, 3), (3, 14), (6, 5), (7, 13), (12, 8), (19, 6)]:
+        arrays = normal((2, H, W, 2)), weight
+        truth = run(mc.conv2d, *arrays, padding=padding, algorithm="naive")
+        assert_close(run(mc.conv2d, *arrays, padding=padding, algorithm="winograd"), truth, 1e-11)
+
+
+@pytest.mark.parametrize("shape, weight_shape, options", [
+    ((1, 5, 6, 8), (3, 3, 8, 6), dict(padding=1)), ((1, 7, 12, 9), (5, 3, 9, 7), dict(padding=(0, 1), stride=2)),
+    ((1, 9, 9, 5), (3, 3, 5, 8), dict(padding=2, dilation=2)), ((2, 6, 6, 8), (3, 3, 8, 6), dict()),
+    ((1, 6, 6, 8), (3, 3, 4, 6), dict(groups=2))])
+def test_few_pixels_and_many_filters(monkeypatch, shape, weight_shape, options):
+    """One product that the threads share, and a gradient in slices of the channels."""
+    for room in (parallel, im2col):
+        monkeypatch.setattr(room, "PRODUCT", 1)
+    arrays = normal(shape), normal(weight_shape, 1), normal(weight_shape[3:], 2)
+    truth = run(mc.conv2d, *arrays, algorithm="naive", **options)
+    assert_close(run(mc.conv2d, *arrays, algorithm="im2col", **options), truth, 1e-10)
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Transformed filters are kept while a weight stays what it is, and never used when it does not."""
+"""Transformed filters are kept while a weight is frozen, or stays what it is, and never used when it does not."""
 import gc
 
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 import minicnn as mc
 from minicnn.layers.conv import filters, winograd
-from minicnn.layers.conv.filters import kept
+from minicnn.layers.conv.filters import Frozen, is_frozen, kept
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def transformed(monkeypatch):
     monkeypatch.setattr(filters, "_entries", {})
     monkeypatch.setattr(winograd, "BLOCK_BYTES", 1)
 
-    def counted(weight, turned=False):
+    def counted(weight, m, turned):
         calls.append(turned)
-        return transform(weight, turned)
+        return transform(weight, m, turned)
     monkeypatch.setattr(winograd, "transform_filters", counted)
     return calls
 
@@ -36,7 +36,7 @@ def step(weight, picture):
     np.testing.assert_allclose(y.data, truth, atol=1e-10 * np.abs(truth).max())
 
 
-def test_a_frozen_weight_is_transformed_twice_and_then_kept(transformed):
+def test_a_weight_that_stays_is_transformed_twice_and_then_kept(transformed):
     weight, picture = weight_and_picture()
     for _ in range(5):
         step(weight, picture)
@@ -94,5 +94,64 @@ def test_there_is_a_limit(monkeypatch, transformed):
 def test_what_is_not_a_number_is_transformed_each_time(transformed):
     weight = np.full((3, 3, 2, 2), np.nan)
     for _ in range(3):
-        assert np.isnan(kept(weight, False, winograd.transform_filters)).any()
+        assert np.isnan(kept(weight, (4, False), winograd.transform_filters)).any()
     assert len(transformed) == 3
+
+
+# ---- Frozen: nobody can change it ------------------------------------------------------------------------------------
+
+def test_a_frozen_weight_is_transformed_once_for_each_direction(transformed):
+    weight, picture = weight_and_picture()
+    frozen = Frozen([weight])
+    for _ in range(4):
+        step(weight, picture)
+    assert transformed == [False, True] and is_frozen(weight) and not filters._entries
+    del frozen
+
+
+def test_a_frozen_weight_of_a_layer_with_few_tiles_too(monkeypatch, transformed):
+    monkeypatch.setattr(winograd, "BLOCK_BYTES", 1 << 30)
+    weight, picture = weight_and_picture()
+    frozen = Frozen([weight])
+    for _ in range(4):
+        step(weight, picture)
+    assert transformed == [False, True]
+    del frozen
+
+
+def test_large_and_small_tiles_have_their_own_filters(monkeypatch, transformed):
+    weight, picture = weight_and_picture()
+    frozen = Frozen([weight])
+    for many in (1, 1000, 1, 1000):
+        monkeypatch.setattr(winograd, "MANY", many)
+        step(weight, picture)
+    assert transformed == [False, True] * 2
+    del frozen
+
+
+def test_a_frozen_weight_is_read_only_until_nobody_wants_it_frozen():
+    weight, _ = weight_and_picture()
+    first, second = Frozen([weight]), Frozen([weight, weight])
+    for owner in ("first", "second"):
+        with pytest.raises(ValueError, match="read-only"):
+            weight[0] = 1
+        assert is_frozen(weight)
+        if owner == "first":
+            del first
+    del second
+    gc.collect()
+    weight[0] = 1
+    assert not is_frozen(weight)
+
+
+def test_after_the_thaw_a_change_is_noticed(transformed):
+    weight, picture = weight_and_picture()
+    frozen = Frozen([weight])
+    step(weight, picture)
+    del frozen
+    gc.collect()
+    weight *= 2
+    frozen = Frozen([weight])
+    step(weight, picture)                                        # compares with a convolution that keeps nothing
+    assert transformed == [False, True] * 2
+    del frozen

@@ -5,7 +5,7 @@ import pytest
 from minicnn import parallel
 from minicnn.arithmetic import reshape
 from minicnn.gradcheck import gradcheck
-from minicnn.layers.gram import gram
+from minicnn.layers.gram import gram, mean_and_gram
 from minicnn.tensor import tensor
 
 SHAPES = [(1, 1, 1, 1), (2, 3, 4, 3), (1, 5, 1, 7), (3, 2, 2, 1), (0, 2, 2, 3), (1, 64, 32, 96), (2, 16, 8, 256)]
@@ -46,6 +46,35 @@ def test_texture_does_not_know_where_it_is():
 def test_gradient(x):
     """Also for an upstream gradient that is not symmetric, which is what gradcheck draws."""
     gradcheck(gram, x)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_mean_stands_above_the_gram_matrix(shape):
+    x = normal(shape)
+    both = mean_and_gram(x).data
+    np.testing.assert_allclose(both[:, 0], x.mean(axis=(1, 2)), rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(both[:, 1:], gram(x).data)
+
+
+@pytest.mark.parametrize("x", [normal((2, 3, 4, 3)), normal((1, 1, 2, 4)), normal((2, 6, 7, 3))[:, 1:4, 2:6],
+                               normal((3, 4, 3, 2)).T], ids=lambda x: str(x.shape))
+def test_gradient_of_both(x):
+    gradcheck(mean_and_gram, x)
+
+
+def test_a_part_of_a_larger_picture_in_slices():
+    """Neither a view nor its gradient is contiguous where they are cut: the same numbers as of a copy."""
+    whole, dy = normal((1, 80, 70, 64)), normal((1, 65, 64), 1)
+    assert 64 * 48 * 64 * 64 > 2 * (1 << 22)
+    found = []
+    for x in (whole[:, 9:73, 11:59], whole[:, 9:73, 11:59].copy()):
+        leaf = tensor(whole, requires_grad=True)
+        leaf.data = x
+        y = mean_and_gram(leaf)
+        y.backward(dy)
+        found.append((y.data, leaf.grad))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-12, atol=1e-14)
 
 
 def test_gradient_in_slices():
@@ -103,6 +132,8 @@ def test_pytorchs_numbers(shape, dtype):
 def test_what_has_no_pixels_is_refused(shape):
     with pytest.raises(ValueError, match=r"gram: x must be \(N, H, W, C\)"):
         gram(np.zeros(shape))
+    with pytest.raises(ValueError, match=r"mean_and_gram: x must be \(N, H, W, C\)"):
+        mean_and_gram(np.zeros(shape))
 
 
 def test_bytes_are_refused():

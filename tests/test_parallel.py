@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from minicnn import parallel
-from minicnn.parallel import image_blocks, in_parallel, matmul, slices, threads, workspace
+from minicnn.parallel import added, image_blocks, in_parallel, matmul, slices, threads, workspace
 
 
 def blas_threads():
@@ -128,6 +128,50 @@ def test_a_block_may_have_blocks_of_its_own(two_threads):
 def count_with(setting):
     return subprocess.run([sys.executable, "-c", "from minicnn.parallel import threads; print(threads())"],
                           env={**os.environ, "MINICNN_THREADS": setting}, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("a, b", [(np.ones((1, 600, 700, 1), np.float32), np.full((1, 600, 700, 1), 2, np.float32)),
+                                  (np.ones((700, 600), np.float32), np.ones((700, 600))),
+                                  (np.ones((600, 700), np.float32).T, np.broadcast_to(np.float32(3), (700, 600))),
+                                  (np.ones((2, 3)), np.ones((2, 3))), (np.float32(1), np.float32(2))])
+def test_a_sum_is_the_sum(two_threads, a, b):
+    expected, given = a + b, np.array(a)
+    y = added(a, b)
+    np.testing.assert_array_equal(y, expected)
+    assert y.dtype == expected.dtype
+    np.testing.assert_array_equal(a, given)                      # nothing was changed
+    place = given.copy()
+    z = added(place, b, in_place=True)
+    np.testing.assert_array_equal(z, expected)
+    assert z.dtype == a.dtype and (a.ndim == 0 or z is place)
+
+
+def test_an_error_in_one_item_does_not_keep_the_others_from_ending(two_threads):
+    done = []
+
+    def work(item):
+        if item == 1:
+            raise KeyError("the second")
+        done.append(item)
+    with pytest.raises(KeyError, match="the second"):
+        in_parallel(work, range(6))
+    assert sorted(done) == [0, 2, 3, 4, 5]
+    assert in_parallel(lambda item: item, range(6)) == [*range(6)]           # and the threads live on
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_threads_of_its_own():
+    program = """
+import os
+from minicnn.parallel import in_parallel, threads
+threads(2)
+in_parallel(str, range(4))
+child = os.fork()
+if not child:
+    os._exit(in_parallel(str, range(4)) != [*"0123"])
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("setting", ["1", "3", "64"])

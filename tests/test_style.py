@@ -1,4 +1,9 @@
 """Style transfer: the extractor, the recipe, the losses of a transfer and their gradients, sizes, masks, odd pictures."""
+import gc
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -63,6 +68,42 @@ def test_nothing_is_computed_beyond_the_last_layer_and_the_network_stays_as_it_w
     extractor(x)["features.3"].sum().backward()
     assert model.training and all(parameter.grad is None for parameter in model.parameters())
     assert x.grad is not None and np.abs(x.grad).max() > 0
+
+
+def test_a_relu_behind_the_pooling_makes_no_difference():
+    """To the maps nor to the gradients, also where a window has nothing above zero, and equal numbers."""
+    class Two:
+        features = mc.Sequential(mc.Conv2d(2, 8, 3, padding=1, rng=0), mc.ReLU(), mc.MaxPool2d(2), mc.Conv2d(8, 3, 1, rng=1))
+
+        def named_modules(self):
+            return self.features.named_modules("features")
+    x = np.round(np.random.default_rng(0).standard_normal((1, 12, 14, 2)) * 2).astype(np.float32)
+    x[:, :6, :6] = 0
+    extractor, leaves = Extractor(Two(), ["features.3"]), [mc.tensor(x, requires_grad=True) for _ in range(2)]
+    assert len(extractor.steps) == 3                             # convolution, both of them, convolution
+    maps = extractor(leaves[0])["features.3"], Two.features(leaves[1])
+    for y in maps:
+        (y * y).sum().backward()
+    np.testing.assert_array_equal(maps[0].data, maps[1].data)
+    np.testing.assert_allclose(leaves[0].grad, leaves[1].grad, atol=1e-5)
+
+
+def test_a_frozen_network_gives_the_same_and_cannot_be_changed_meanwhile():
+    x, found, model = picture(0)[None], [], mc.models.build("vgg11", rng=0, features_only=True)
+    for frozen in (False, True):
+        extractor, leaf = Extractor(model, ["features.7"]), mc.tensor(x, requires_grad=True)
+        if frozen:
+            extractor.freeze()
+        y = extractor(leaf)["features.7"]
+        (y * y).sum().backward()
+        found.append((y.data, leaf.grad))
+    for plain, kept in zip(*found):
+        np.testing.assert_allclose(plain, kept, atol=1e-4 * np.abs(plain).max())
+    weights = [conv.weight.data for conv in list(model.features)[:8] if isinstance(conv, mc.Conv2d)]
+    assert len(weights) == 3 and not any(weight.flags.writeable for weight in weights)
+    del extractor
+    gc.collect()
+    assert all(weight.flags.writeable for weight in weights)
 
 
 def test_folded_is_convolution_and_batch_norm_in_one():
@@ -432,3 +473,37 @@ def test_a_checkpoint_of_another_transfer_is_refused(model, tmp_path):
         transfer(another).resume(tmp_path / "run.ckpt")
     with pytest.raises(FileNotFoundError):
         run.resume(tmp_path / "none.ckpt")
+
+
+# ---- Two cores ---------------------------------------------------------------------------------------
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs Linux's account of threads")
+@pytest.mark.parametrize("loss", ["w2", "sliced"])
+def test_the_threads_of_blas_stay_asleep(loss):
+    """One product on them keeps a processor busy for a while, waiting for the next, and ours have to share what is left."""
+    program = f"""
+import glob, threading
+import numpy as np
+import minicnn as mc
+from minicnn.generate.style import Style, StyleRecipe, Transfer
+mc.threads(2)
+layers = {{name: 1. for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1")}}
+model = mc.models.build("vgg11", rng=0, features_only=True)
+recipe = StyleRecipe(layers, {{"relu4_1": 1.}}, loss="{loss}", pooling="max", growth=np.inf, first_steps=100)
+pictures = np.random.default_rng(0).random((2, 96, 96, 3), dtype=np.float32)
+transfer = Transfer(pictures[0], [Style(pictures[1])], model, recipe)
+
+def milliseconds(of_python):
+    ids = {{str(thread.native_id) for thread in threading.enumerate()}}
+    names = [name for name in glob.glob("/proc/self/task/*") if (name.rsplit("/")[-1] in ids) == of_python]
+    return sum(int(open(name + "/schedstat").read().split()[0]) / 1e6 for name in names)
+
+transfer.step()
+before = milliseconds(True), milliseconds(False)
+for _ in range(5):
+    transfer.step()
+print(milliseconds(True) - before[0], milliseconds(False) - before[1])
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=300)
+    ours, of_blas = map(float, done.stdout.split())
+    assert of_blas < .05 * ours

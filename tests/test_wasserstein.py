@@ -4,7 +4,7 @@ import pytest
 
 import minicnn as mc
 from minicnn.generate.textures import moments
-from minicnn.generate.wasserstein import cloud as cloud_of, overlap, wasserstein
+from minicnn.generate.wasserstein import cloud as cloud_of, overlap, trace, wasserstein
 
 
 def features(seed, height=6, width=5, channels=4, scale=1.):
@@ -87,6 +87,27 @@ def test_gradient_of_the_overlap():
     S, A = (np.cov(features(seed).reshape(-1, 4).T) for seed in (0, 1))
     for root in (square_root(A), np.linalg.cholesky(A), square_root(A)[:, :2]):
         mc.gradcheck(lambda s: overlap((s + s.transpose(1, 0)) / 2, root), S)
+
+
+def test_gradient_of_the_trace():
+    mc.gradcheck(trace, np.random.default_rng(0).standard_normal((4, 4)))
+
+
+def test_without_a_graph_there_is_the_same_overlap():
+    S, root = np.cov(features(0).reshape(-1, 4).T), square_root(np.cov(features(1).reshape(-1, 4).T))
+    with mc.no_grad():
+        alone = overlap(S, root)
+    assert alone.item() == overlap(mc.tensor(S, requires_grad=True), root).item()
+
+
+def test_no_gradient_is_a_subnormal_number():
+    """A channel that is nearly never active: in float32 its gains would be such, which makes products with them slow."""
+    S = np.cov(features(0).reshape(-1, 4).T).astype(np.float32)
+    faint = np.diag(np.array([1, 1, 1, 1e-41])).astype(np.float32)
+    S = mc.tensor(S, requires_grad=True)
+    overlap(S, faint @ square_root(np.cov(features(1).reshape(-1, 4).T)).astype(np.float32)).backward()
+    size = np.abs(S.grad)
+    assert (size[:3, :3] > 0).all() and ((size == 0) | (size >= np.finfo(np.float32).tiny)).all()
 
 
 def test_a_flat_style_and_a_flat_picture_give_finite_gradients():

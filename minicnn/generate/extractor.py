@@ -45,7 +45,7 @@ class Extractor:
         self.frozen = None
 
     def freeze(self):
-        """Weights are read-only as long as this lives.  That is quicker, but takes memory: some hundred megabytes for VGG."""
+        """Weights are read-only as long as this lives: quicker, at the price of some hundred megabytes for VGG."""
         self.frozen = Frozen(arrays_of(step for _, step in self.steps))
 
     def __call__(self, x, layers=None):
@@ -102,7 +102,7 @@ def _in_evaluation(module):
 
 
 def _can_wait(layers, place, wanted, pooling):
-    """Whether a ReLU is there that may come after a maximum pooling: the result is the same, with a quarter of the numbers."""
+    """Whether a ReLU is there that may come behind a maximum pooling: the same result, with a quarter of the numbers."""
     return isinstance(layers[place], ReLU) and pooling == "max" and _follows(layers, place + 1, MaxPool2d, wanted)
 
 

@@ -12,6 +12,7 @@ from ..arithmetic import sqrt
 from ..backend import array_library
 from ..layers.gram import gram, mean_and_gram
 from ..layers.loss import mse_loss
+from ..parallel import matmul
 from ..tensor import Tensor, differentiable, no_grad, tensor
 from .wasserstein import cloud, trace, wasserstein
 
@@ -133,7 +134,7 @@ SORTED = {"sliced": slices, "histogram": axes}
 def projected(x, directions):
     """The pixels of x (..., C), an array, seen along each direction and sorted: (pixels, count)"""
     xp = array_library(x)
-    return xp.sort(x.reshape(-1, x.shape[-1]) @ xp.asarray(directions), axis=0)
+    return xp.sort(matmul(x.reshape(-1, x.shape[-1]), xp.asarray(directions)), axis=0)
 
 
 @differentiable
@@ -146,14 +147,14 @@ def sliced_loss(x, directions, goal):
     """
     xp, pixels = array_library(x), x.reshape(-1, x.shape[-1])                    # (pixels, C)
     directions = xp.asarray(directions)
-    seen = pixels @ directions                                                   # (pixels, count)
+    seen = matmul(pixels, directions)                                            # (pixels, count)
     order = xp.argsort(seen, axis=0, kind="stable")
     away = xp.take_along_axis(seen, order, axis=0) - _stretched(goal, len(seen))
 
     def grad_x(dy):
         back = xp.empty_like(away)
         xp.put_along_axis(back, order, away * (2 * dy / away.size), axis=0)
-        return (back @ directions.T).reshape(x.shape)
+        return matmul(back, directions.T).reshape(x.shape)
     return (away * away).mean(), (grad_x,)
 
 

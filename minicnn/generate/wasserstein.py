@@ -21,8 +21,8 @@ from ..backend import array_library, to_numpy
 from ..tensor import differentiable, recording
 
 FLAT = 1e-6                       # directions in which a cloud is that flat, relative to its widest variance, count as flat
-NOTHING = 1e-20                   # gains that small, relative to the largest, are rounding, and become 0: some would be subnormal
-                                  # numbers, with which processors take a hundred times as long
+NOTHING = 1e-20                   # gains that small, relative to the largest, are rounding, and become 0: processors take a
+                                  # hundred times as long with numbers so near to it that they are subnormal
 
 
 @dataclass(frozen=True)

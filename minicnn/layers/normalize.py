@@ -13,7 +13,7 @@ import numpy as np
 from ..backend import array_library, is_gpu_array
 from ..collective import processes, total, total_of_all
 from ..cuda import MOST_BLOCKS, THREADS, Kernels, in_c_order, runs_kernels
-from ..parallel import in_parallel, slices
+from ..parallel import in_parallel, matmul, slices
 from ..tensor import Tensor, differentiable, once
 from . import init
 from .module import Module
@@ -370,16 +370,21 @@ def local_response_norm(x, size, alpha=1e-4, beta=.75, k=1.0):
     if runs_kernels(x):
         return _response_norm_by_kernel(x, size, alpha, beta, k)
     window = _channel_window(size, x)                                                     # (C, C) of zeros and ones
-    energy = k + (x * x) @ window * (alpha / size)
+    energy = k + _over_channels(x * x, window) * (alpha / size)
     inverse = energy ** -beta
     y = x * inverse
 
     def grad_x(dy):
         # x[c] reaches y[c] through the numerator, and through the energy every y whose window holds it
-        through_energy = (dy * y / energy) @ window.T
+        through_energy = _over_channels(dy * y / energy, window.T)
         return dy * inverse - x * through_energy * (2 * alpha * beta / size)
 
     return y, (grad_x,)
+
+
+def _over_channels(x, window):
+    """x (..., C) times window (C, C)."""
+    return matmul(x.reshape(-1, len(window)), window).reshape(x.shape)
 
 
 def _response_norm_by_kernel(x, *numbers):

@@ -6,14 +6,16 @@ kh*kw times; it is therefore made for a block of output pixels at a time, small 
 (Chellapilla, Puri, Simard 2006, "High Performance Convolutional Neural Networks for Document Processing".)
 """
 from ...arithmetic import pad_array
-from ...backend import array_library
-from ...parallel import SMALL_PRODUCT, image_blocks, in_parallel, slices, workspace
+from ...backend import array_library, is_gpu_array
+from ...parallel import PRODUCT, SMALL_PRODUCT, image_blocks, in_parallel, matmul, slices, workspace
 from .epilogue import finish, through_relu
 from .geometry import Geometry
 
 BLOCK_BYTES = 2 << 20             # a patch matrix and its products: they stay in the processor's cache
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 FEW_CHANNELS = 4                  # of an image, so few that rows of them are too short to work with
+FEW_PIXELS = 512                  # so few that the filters are hardly used: it would take longer to turn them
+PARTS = 4                         # of the channels, where there is a single image
 
 
 def suits(weight_shape, geometry):
@@ -32,13 +34,18 @@ def forward(x, weight, geometry, bias=None, activation=None):
     filters = _by_group(weight, geometry.groups)                 # (groups, kh*kw*C/groups, K/groups)
     N, OH, OW = windows.shape[:3]
     y = array_library(x).empty((N, OH, OW, weight.shape[3]), x.dtype)
+    blocks = _blocks(windows, y)
+    if len(blocks) == 1 and geometry.groups == 1 and not is_gpu_array(x):                # the threads share one product
+        y = matmul(_columns(windows, 1)[0], filters[0]).reshape(y.shape)
+        finish(y, bias, activation)
+        return y
 
     def block(where):
         columns = _columns(windows[where], geometry.groups)      # (groups, pixels, kh*kw*C/groups)
         out = y[where].reshape(columns.shape[1], geometry.groups, -1).swapaxes(0, 1)     # a view of y
         _multiply(columns, filters, out, OW)
         finish(y[where], bias, activation)
-    in_parallel(block, _blocks(windows, y))
+    in_parallel(block, blocks)
     return y
 
 
@@ -54,7 +61,7 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
     if again and x_shape[3] <= FEW_CHANNELS and groups == 1 and geometry.dilation == (1, 1):
         return _by_planes(dy, weight, x_shape, geometry, y)
     dy = dy if y is None else through_relu(dy, y)
-    if not again:
+    if not again or dy[..., 0].size <= FEW_PIXELS and not is_gpu_array(dy):
         return _by_taps(dy, weight, x_shape, geometry)
     return forward(dy, turned(weight, groups), Geometry(padding=padding, dilation=geometry.dilation, groups=groups))
 
@@ -70,18 +77,21 @@ def _by_taps(dy, weight, x_shape, geometry):
     """"Columns to image": each tap of the kernel returns its share of dy to the pixels that it saw.
 
     The windows of neighbouring outputs overlap in x, so shares add up: `+=`.  (With `=` the last tap wins, and a test that
-    only looks at windows side by side never notices.)  Images are independent, so they are the blocks.
+    only looks at windows side by side never notices.)  Images are independent, and channels, so they are the blocks.
     """
     xp = array_library(dy)
     (ph, pw), (N, H, W, C) = geometry.padding, x_shape
     padded = xp.zeros((N, H + 2 * ph, W + 2 * pw, C), dy.dtype)
 
-    def block(images):
+    def block(where):
+        images, channels = where
         for i in range(weight.shape[0]):
             for j in range(weight.shape[1]):
-                tap = patches_of_tap(padded[images], i, j, dy.shape[1:3], geometry)
-                tap += _times_transposed(dy[images], weight[i, j], geometry.groups)
-    in_parallel(block, slices(N, max(2, dy.nbytes // BLOCK_BYTES)))
+                tap = patches_of_tap(padded[images, ..., channels], i, j, dy.shape[1:3], geometry)
+                tap += _times_transposed(dy[images], weight[i, j, channels], geometry.groups)
+    parts = PARTS if N == geometry.groups == 1 and dy[..., 0].size * weight.size >= PARTS * PRODUCT else 1
+    in_parallel(block, [(images, channels if geometry.groups == 1 else slice(None)) for channels in slices(C, parts)
+                        for images in slices(N, max(2, dy.nbytes // BLOCK_BYTES))])
     return padded[:, ph:ph + H, pw:pw + W]
 
 
@@ -179,7 +189,7 @@ def _times_transposed(dy, tap, groups):
     """dy (n, OH, OW, K) times one tap's filters (C/groups, K), transposed, group by group  ->  (n, OH, OW, C)."""
     Cg, K = tap.shape
     if groups == 1:
-        return dy @ tap.T
+        return (dy.reshape(-1, K) @ tap.T).reshape(*dy.shape[:3], Cg)            # one product, not one for each row
     dy = dy.reshape(*dy.shape[:3], groups, 1, K // groups)       # (n, OH, OW, groups, 1, K/groups)
     tap = tap.reshape(Cg, groups, K // groups).transpose(1, 2, 0)  # (groups, K/groups, C/groups)
     return (dy @ tap).reshape(*dy.shape[:3], groups * Cg)

@@ -2,8 +2,7 @@
 
 (Lin, Chen, Yan 2014, "Network in Network", section 3.1.)
 """
-from ... import parallel
-from ...backend import is_gpu_array
+from ...parallel import matmul
 from .epilogue import finish, through_relu
 
 FOR = "1x1, stride 1, no padding, one group"
@@ -21,7 +20,7 @@ def pays(x_shape, weight_shape):
 
 def forward(x, weight, geometry, bias=None, activation=None):
     """x (N, H, W, C), weight (1, 1, C, K), bias (K,) or None, activation "relu" or None  ->  y (N, H, W, K)."""
-    y = _matmul(_pixels(x), weight[0, 0]).reshape(*x.shape[:3], -1)
+    y = matmul(_pixels(x), weight[0, 0]).reshape(*x.shape[:3], -1)
     finish(y, bias, activation)
     return y
 
@@ -29,18 +28,14 @@ def forward(x, weight, geometry, bias=None, activation=None):
 def input_gradient(dy, weight, x_shape, geometry, y=None):
     """dy (N, H, W, K)  ->  dx of x_shape; y, the output of a ReLU that followed, lets dy through where it is positive."""
     dy = dy if y is None else through_relu(dy, y)
-    return _matmul(_pixels(dy), weight[0, 0].T).reshape(x_shape)
+    return matmul(_pixels(dy), weight[0, 0].T).reshape(x_shape)
 
 
 def weight_gradient(x, dy, weight_shape, geometry):
     """x (N, H, W, C), dy (N, H, W, K)  ->  dw (1, 1, C, K)."""
-    return _matmul(_pixels(x).T, _pixels(dy)).reshape(weight_shape)
+    return matmul(_pixels(x).T, _pixels(dy)).reshape(weight_shape)
 
 
 def _pixels(x):
     """(N, H, W, C)  ->  (pixels, C)."""
     return x.reshape(-1, x.shape[3])
-
-
-def _matmul(a, b):
-    return a @ b if is_gpu_array(a) else parallel.matmul(a, b)   # CuPy leaves it to NVIDIA's cuBLAS
