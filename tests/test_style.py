@@ -475,6 +475,18 @@ def test_a_checkpoint_of_another_transfer_is_refused(model, tmp_path):
         run.resume(tmp_path / "none.ckpt")
 
 
+@pytest.mark.parametrize("loss", ["sliced", "histogram", "w2"])
+def test_several_styles_count_by_their_weights(model, loss):
+    """The heavier one is nearer, in a picture that has its pixels, whatever the size of the pictures."""
+    one, two = picture(5), np.clip(picture(6, 40, 20) * .3 + .6, 0, 1)
+
+    def away(weights):
+        styles = [Style(style, weight) for style, weight in zip((one, two), weights)]
+        transfer = Transfer(one, styles, model, recipe(loss=loss, content_weight=0., growth=np.inf))
+        return transfer.goal.loss(mc.tensor(one[None])).item()
+    assert away((9, 1)) < .8 * away((1, 1)) < .8 ** 2 * away((1, 9))
+
+
 # ---- Two cores ---------------------------------------------------------------------------------------
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs Linux's account of threads")

@@ -107,6 +107,20 @@ def test_sliced_in_one_dimension_is_the_distance_of_the_sorted_values():
     assert sliced_loss(x, ones, projected(style, ones)).item() == pytest.approx(expected)
 
 
+def test_pixels_that_count_more():
+    """As if they were there more often: the curve of the sorted values, read at equal distances."""
+    rng, lines = np.random.default_rng(0), np.eye(2)
+    one, two = rng.standard_normal((900, 2)), 3 + rng.standard_normal((600, 2))
+    both = np.concatenate([one, two])
+    np.testing.assert_allclose(projected(both, lines, np.full(1500, .3)), np.sort(both, axis=0), rtol=1e-9)
+    twice = projected(both, lines, np.repeat([1, 2], [900, 600]))
+    expected = np.sort(np.concatenate([one, two, two]), axis=0)                      # 2100 numbers; read 1500 of them
+    at = ((np.arange(1500) + .5) * 2100 / 1500 - .5).round().astype(int)
+    assert np.abs(twice - expected[at]).mean() < .01
+    alone = projected(both, lines, np.repeat([1e-9, 1], [900, 600]))
+    assert np.abs(alone[1:-1].mean(axis=0) - two.mean(axis=0)).max() < .02
+
+
 def test_sliced_gradient_and_another_number_of_pixels():
     directions = slices(4, 6, np.random.default_rng(0)).astype(np.float64)
     for shape in ((6, 5), (3, 4), (9, 8), (1, 1)):

@@ -107,7 +107,7 @@ class TorchGoal:
         self.torch, self.overlap = side.torch, _overlap(side.torch)
         self.wanted = {*recipe.style, *recipe.content}
         with self.torch.no_grad():
-            maps = network.maps(side.images(content[None]), self.wanted, recipe.margin)
+            maps = network.maps(side.images(content[None]), recipe.content, recipe.margin)
             self.content = {layer: maps[layer] for layer in recipe.content}
             maps = network.maps(side.images(style[None]), recipe.style, recipe.margin)
             self.clouds = {layer: self._cloud(maps[layer]) for layer in recipe.style}

@@ -100,20 +100,22 @@ class Goal:
         """{layer: goal} of some styles together."""
         pictures = (self._batch(of_side(style.picture, self.side)) for style in styles)
         if self.sliced:
-            return self._sliced_goals([self._looks(x, self.tiling.parts(x.shape[1:3])[0]) for x in pictures], seed)
+            looks = [self._looks(x, self.tiling.parts(x.shape[1:3])[0]) for x in pictures]
+            return self._sliced_goals(looks, [style.weight for style in styles], seed)
         found, weights = [self._gathered(x, [Region(None, {})]) for x in pictures], [style.weight for style in styles]
         make, layers = LOSSES[self.recipe.loss][0], list(self.recipe.style)
         goals = in_parallel(lambda layer: make(mixed([moments_of[0, layer] for moments_of in found], weights)), layers)
         return dict(zip(layers, goals))
 
-    def _sliced_goals(self, looks, seed):
+    def _sliced_goals(self, looks, weights, seed):
         """{layer: (directions, the sorted projections of all pictures' pixels)}"""
         goals = {}
         for layer in self.recipe.style:
-            maps = [seen[layer].map.data for seen in looks]
-            pixels = array_library(*maps).concatenate([y.reshape(-1, y.shape[-1]) for y in maps])
+            maps = [seen[layer].map.data.reshape(-1, seen[layer].map.shape[-1]) for seen in looks]       # (pixels, C) each
+            pixels = array_library(*maps).concatenate(maps)
+            counts = np.repeat([weight / len(y) for weight, y in zip(weights, maps)], [len(y) for y in maps])
             directions = SORTED[self.recipe.loss](pixels.shape[-1], LINES, np.random.default_rng(seed))
-            goals[layer] = directions, projected(pixels, directions)
+            goals[layer] = directions, projected(pixels, directions, counts if len(maps) > 1 else None)
         return goals
 
     # ---- Losses

@@ -131,10 +131,20 @@ def axes(C, count=None, rng=None):
 SORTED = {"sliced": slices, "histogram": axes}
 
 
-def projected(x, directions):
-    """The pixels of x (..., C), an array, seen along each direction and sorted: (pixels, count)"""
+def projected(x, directions, weights=None):
+    """The pixels of x (..., C), an array, seen along each direction and sorted: (pixels, count)
+
+    weights   None, or how often each pixel counts, (pixels,) > 0: then it is as many numbers that count alike, those in the
+              middle of equal parts of the whole
+    """
     xp = array_library(x)
-    return xp.sort(matmul(x.reshape(-1, x.shape[-1]), xp.asarray(directions)), axis=0)
+    seen = matmul(x.reshape(-1, x.shape[-1]), xp.asarray(directions))
+    if weights is None:
+        return xp.sort(seen, axis=0)
+    order, ranks = xp.argsort(seen, axis=0), (xp.arange(len(seen)) + .5) / len(seen)
+    ordered, shares = xp.take_along_axis(seen, order, axis=0), xp.asarray(weights / weights.sum())[order]
+    middles = xp.cumsum(shares, axis=0) - shares / 2                             # (pixels, count): up to where each one is
+    return xp.stack([xp.interp(ranks, *pair) for pair in zip(middles.T, ordered.T)], axis=1).astype(x.dtype)
 
 
 @differentiable

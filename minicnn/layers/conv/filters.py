@@ -24,7 +24,7 @@ _frozen = {}                      # id of a frozen weight's array: [how many Fro
 class Frozen:
     """Weights, NumPy arrays, that are read-only for as long as this lives: their filters are transformed once, and kept.
 
-    That takes four times the memory of the weights for each direction in which they are used.
+    That takes four or seven times the memory of the weights, for each direction in which they are used.
     """
 
     def __init__(self, weights):

@@ -6,7 +6,7 @@ transforms tile and filter, multiplies the 36 transformed numbers one by one, an
     y = A^T [(G w G^T) * (B^T x B)] A                w 3x3, x 6x6, y 4x4      (Lavin & Gray 2015, arXiv 1509.09308)
 
 With tiles of 8x8 it is 64 instead of 324 for 6x6 outputs.  In general n = m + 2, tiles of n x n, outputs of m x m.  The
-matrices come from polynomials through n - 1 points, 0, 1, -1, 2, -2 (and 1/2, -1/2), and their behaviour at infinity.
+matrices come from polynomials: from their values at 0, 1, -1, 2, -2 (and 1/2, -1/2), and from how they end at infinity.
 
 Tiles lie m pixels apart, so that neighbours overlap by two.  With images as (N, H, W, C) all of it is matrix products on
 views of memory as it lies, nothing is gathered or scattered:
@@ -42,13 +42,15 @@ G = {4: np.array([[1/4, 0, 0], [-1/6, -1/6, -1/6], [-1/6, 1/6, -1/6],
                   [1/24, 1/12, 1/6], [1/24, -1/12, 1/6], [0, 0, 1]]),
      6: np.array([[1, 0, 0], [-2/9, -2/9, -2/9], [-2/9, 2/9, -2/9], [1/90, 1/45, 2/45], [1/90, -1/45, 2/45],
                   [32/45, 16/45, 8/45], [32/45, -16/45, 8/45], [0, 0, 1]])}
-A_T = {m: np.array([[*(point ** power for point in (1, -1, 2, -2, 1/2, -1/2)[:m])] for power in range(m)]) for m in (4, 6)}
-A_T = {m: np.hstack([np.eye(m, 1), powers, np.eye(m, 1, 1 - m)]) for m, powers in A_T.items()}      # points 0 and infinity
+POINTS = 1, -1, 2, -2, 1/2, -1/2
+A_T = {m: np.hstack([np.eye(m, 1),                                                       # 0: only its power 0 is not 0
+                     [[point ** power for point in POINTS[:m]] for power in range(m)],
+                     np.eye(m, 1, 1 - m)]) for m in (4, 6)}                              # infinity: only the last one counts
 LARGEST = 64                      # numbers in the largest of these matrices
 CONSTANT = 1                      # the column of A^T that is all ones: a number added there is added to every output
 
 MANY = 128                        # tiles of 8x8 from which on they pay: the filters are almost twice as large with them
-WORTH = .95                       # and of the multiplications of tiles of 6x6 that they save something
+WORTH = .95                       # ... if they take no more than this share of the multiplications that tiles of 6x6 take
 BLOCK_BYTES = 4800 << 10          # transformed tiles of one block, inputs and products: mostly in cache, and not many blocks
 WEIGHTS_A_TILE, MANY_TILES = 1024, 128           # a block has a tile for so many weights, up to many: it reads all filters
 FILTERS_AT_ONCE = 64              # at most so many filters make a portion: they are transformed and multiplied together
