@@ -82,14 +82,18 @@ def _shared_out(function, items):
                 reports.put(None)
             except BaseException as error:
                 reports.put(error)
-    for _ in range(min(threads(), len(items)) - 1):
-        _helpers(threads()).put(functools.partial(contextvars.copy_context().run, work))
+    helping = range(min(threads(), len(items)) - 1)
+    orders = [deque([functools.partial(contextvars.copy_context().run, work)]) for _ in helping]
+    for order in orders:
+        _helpers(threads()).put(order)
     _local.inside = True
     try:
         work()
     finally:
         _local.inside = False
     errors = [error for error in (reports.get() for _ in items) if error is not None]
+    for order in orders:
+        order.clear()                            # taken back: whoever comes to it only now keeps no array alive for it
     if errors:
         raise errors[0]
     return results
@@ -102,6 +106,13 @@ def _take(waiting):
         return None
 
 
+def _carry_out(order):
+    """Unless it was taken back."""
+    task = _take(order)
+    if task is not None:
+        task()
+
+
 @functools.cache
 def _helpers(count):
     """The orders for all threads but the calling one.  (A queue of the standard library's: its executor takes a tenth of a
@@ -111,7 +122,7 @@ def _helpers(count):
     def help():
         _local.inside = True
         while True:
-            orders.get()()
+            _carry_out(orders.get())
     for i in range(count - 1):
         threading.Thread(target=help, name=f"minicnn-{i}", daemon=True).start()
     return orders
