@@ -77,11 +77,12 @@ def _shared_out(function, items):
 
     def work():
         while (numbered := _take(waiting)) is not None:
+            error = None
             try:
                 results[numbered[0]] = function(numbered[1])
-                reports.put(None)
-            except BaseException as error:
-                reports.put(error)
+            except BaseException as caught:
+                error = caught
+            reports.put(error)
     helping = range(min(threads(), len(items)) - 1)
     orders = [deque([functools.partial(contextvars.copy_context().run, work)]) for _ in helping]
     for order in orders:

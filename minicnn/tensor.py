@@ -342,6 +342,7 @@ class _Gradients:
         self.sums, self.ours = {}, set()
 
     def add(self, key, gradient):
+        """One more share of the gradient of a node or leaf."""
         key = id(key)
         if key not in self.sums:
             self.sums[key] = gradient

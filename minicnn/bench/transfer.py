@@ -88,6 +88,7 @@ class TorchVGG:
         return F.relu if type(layer).__name__ == "ReLU" else lambda x: F.max_pool2d(x, 2)
 
     def maps(self, x, wanted, margin):
+        """{layer: feature map without the margin} of pictures x (N, 3, H, W), up to the last wanted layer."""
         padded = self.side.functional.pad(x, (margin,) * 4, mode="reflect")
         y, found = (padded - self.mean) / self.std, {}
         for i, layer in enumerate(self.layers):
@@ -124,6 +125,7 @@ class TorchGoal:
         return mean, covariance, (vectors[:, wide] * values[wide].sqrt()).float()    # (C, rank)
 
     def loss(self, pixels):
+        """Content, style and roughness of pixels (1, 3, H, W): a single number with a graph."""
         recipe, maps = self.recipe, self.network.maps(pixels, self.wanted, self.recipe.margin)
         down, across = pixels[:, :, 1:] - pixels[:, :, :-1], pixels[..., 1:] - pixels[..., :-1]
         loss = recipe.smoothness * ((down * down).mean() + (across * across).mean())

@@ -71,6 +71,7 @@ class _Answers:
         return self.timed(work, rounds)
 
     def timed(self, name, rounds):
+        """{"ms": the rounds of a work, "mb": the peak of memory}; the first order for a work prepares it."""
         first = name != self.name
         if first:
             self.name, self.round = name, self.prepare(self.works[name])

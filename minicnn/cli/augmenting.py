@@ -16,6 +16,7 @@ SHOWN = str(parse(",".join(f"{name}={STRONGER[name]}" if name in STRONGER else n
 
 
 def add_augment(commands):
+    """The command `augment` and its options."""
     parser = add_command(
         commands, "augment", run_augment, "what augmentation does to a picture",
         "A sheet with a row for each augmentation: the picture, then several draws.  The last row does all of them at\n"
@@ -37,6 +38,7 @@ def add_augment(commands):
 
 
 def run_augment(args):
+    """Carry out `minicnn augment`."""
     chosen = parse(args.augmentations)
     require_writable(args.output, images.PICTURE_FORMATS, [args.picture])
     picture = images.square(images.read_image(args.picture))

@@ -20,6 +20,7 @@ MOST_MISTAKES = 24                               # on the sheet
 
 
 def add_evaluate(commands):
+    """The command `evaluate` and its options."""
     parser = add_command(
         commands, "evaluate", run_evaluate, "how often a network is right, plainly and under attack",
         "The share of the test pictures that a network recognises, class by class; how sure it is on average, and how\n"
@@ -53,6 +54,7 @@ def quotient(text):
 
 
 def run_evaluate(args):
+    """Carry out `minicnn evaluate`."""
     _complete(args)
     model, weights_path = load_classifier(args.model, device=args.device)
     test = _test_pictures(args, model)

@@ -12,6 +12,7 @@ LONGEST_REMARK, MOST_REMARKS = 200, 20           # characters and lines of what 
 
 
 def add_weights(commands):
+    """The command `weights` and its options."""
     parser = add_command(
         commands, "weights", None, "networks that others trained: list, fetch, import, show",
         "Weights that were trained on ImageNet's photographs by others, or by you with PyTorch, for the networks here.\n"
@@ -32,6 +33,7 @@ def _add_list(actions):
 
 
 def run_list(args):
+    """Carry out `minicnn weights list`."""
     rows = [("name", "numbers", "download", "top-1", "licence", "here")]
     rows += [(name, f"{weights.parameters / 1e6:.1f} million", f"{_download_size(weights) / 1e6:.0f} MB",
               f"{weights.top1:.1f} %" if weights.top1 else "-", weights.licence, _here(name))
@@ -101,6 +103,7 @@ def _add_form(parser):
 
 
 def run_fetch(args):
+    """Carry out `minicnn weights fetch`."""
     was_here = is_here(args.name, args.features)
     with _table_apart():
         path = models.fetch(args.name, args.features, args.dtype, _class_names(args))
@@ -111,6 +114,7 @@ def run_fetch(args):
 
 
 def run_import(args):
+    """Carry out `minicnn weights import`."""
     if args.output:
         require_writable(args.output, [".safetensors"])
     options = {name: value for name in ("channels", "size") if (value := vars(args)[name])}
@@ -153,6 +157,7 @@ def _add_show(actions):
 
 
 def run_show(args):
+    """Carry out `minicnn weights show`."""
     contents = foreign.opened(args.file)
     _print_table([("name", "kind", "shape", "bytes"), *(
         (name, array.kind, " x ".join(map(str, array.shape)) or "one number", f"{array.nbytes:,}")

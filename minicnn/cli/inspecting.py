@@ -11,6 +11,7 @@ from .common import add_command, add_model, add_network, load_model, natural, po
 
 
 def add_gradcheck(commands):
+    """The command `gradcheck` and its options."""
     parser = add_command(
         commands, "gradcheck", run_gradcheck, "prove the gradient of an operation",
         "Compare the gradient rules of an operation with central differences of itself, on awkward inputs, and show a\n"
@@ -28,6 +29,7 @@ def run_gradcheck(args):
 
 
 def add_summary(commands):
+    """The command `summary` and its options."""
     parser = add_command(
         commands, "summary", run_summary, "the layers of a network and their sizes",
         "One line a layer: its output, its weights, its multiplications for one picture, and how many pixels it sees.\n"
@@ -43,6 +45,7 @@ def add_summary(commands):
 
 
 def run_summary(args):
+    """Carry out `minicnn summary`."""
     if args.network:
         options = {name: value for name in ("channels", "size") if (value := vars(args)[name])}
         print(summary(_untrained(args.network, options)))
@@ -76,6 +79,7 @@ def run_doctor(args):
 
 
 def add_bench(commands):
+    """The command `bench` and its options."""
     parser = add_command(
         commands, "bench", run_bench, "how long the engine takes, beside PyTorch if you like",
         "Time layers, training steps and a step of style transfer; medians over rounds.  With --against torch the same\n"
@@ -95,6 +99,7 @@ def add_bench(commands):
 
 
 def run_bench(args):
+    """Carry out `minicnn bench`."""
     from .. import bench                         # late: nobody else needs it
     bench.select(args.works)
     if args.json:

@@ -25,6 +25,7 @@ DEFAULTS = Settings()
 
 
 def add_train(commands):
+    """The command `train` and its options."""
     parser = add_command(
         commands, "train", run_train, "train a network on pictures, also your own",
         "Train a network on a data set that is known by name, or on a folder of your own pictures, one folder a class;\n"
@@ -103,6 +104,7 @@ def _widths(text):
 
 
 def run_train(args):
+    """Carry out `minicnn train`."""
     checkpoint = _checked_places(args)
     args.device = chosen_device(args.device)
     if args.lr is None:

@@ -28,6 +28,7 @@ MOST_FRAMES, FRAME_SIDE = 30, 128                # of an animation: GIFs grow la
 # ---- classify ------------------------------------------------------------------------------------------------------
 
 def add_classify(commands):
+    """The command `classify` and its options."""
     parser = add_command(
         commands, "classify", run_classify, "what a network sees in your pictures",
         "The five likeliest classes of each picture.  The middle square of it is shrunk to the size that the network was\n"
@@ -65,6 +66,7 @@ def _add_own_network(parser):
 
 
 def run_classify(args):
+    """Carry out `minicnn classify`."""
     model, _ = load_classifier(args.model, args.network, args.device)
     if args.classes:
         model.class_names = read_class_names(args.classes, len(model.class_names))
@@ -93,6 +95,7 @@ def _likeliest(path, class_names, shares):
 # ---- invert --------------------------------------------------------------------------------------------------------
 
 def add_invert(commands):
+    """The command `invert` and its options."""
     parser = add_command(
         commands, "invert", run_invert, "draw what a network thinks a class looks like",
         "Run a classifier in reverse: its weights are frozen, and the pixels follow the gradient until it sees the\n"
@@ -152,6 +155,7 @@ def _add_ways(parser):
 
 
 def run_invert(args):
+    """Carry out `minicnn invert`."""
     started = time.perf_counter()
     _complete(args)
     load = load_model if args.target_layer else load_classifier
@@ -343,6 +347,7 @@ def _print_rows(names, captions, count):
 # ---- show-settings -------------------------------------------------------------------------------------------------
 
 def add_show_settings(commands):
+    """The command `show-settings` and its options."""
     parser = add_command(
         commands, "show-settings", run_show_settings, "how a picture of minicnn was made",
         "Print what stands in a picture that minicnn made: command, seed, version, network and hash of its weights.",
@@ -351,6 +356,7 @@ def add_show_settings(commands):
 
 
 def run_show_settings(args):
+    """Carry out `minicnn show-settings`."""
     settings = images.read_settings(args.picture)
     if settings is None:
         raise ValueError(f"{args.picture} holds no settings: minicnn did not make it, or another program saved it "

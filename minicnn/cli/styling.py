@@ -35,6 +35,7 @@ IN_ONE_PASS = {"content", "styles", "output", "size", "model", "device", "colour
 
 
 def add_style(commands):
+    """The command `style` and its options."""
     parser = add_command(
         commands, "style", run_style, "the content of one picture in the style of another",
         "Draw CONTENT in the style of one or several pictures (Gatys et al. 2015): its pixels follow the gradient until a\n"
@@ -132,6 +133,7 @@ def _layers(text):
 # ---- The run -----------------------------------------------------------------------------------------------------------
 
 def run_style(args):
+    """Carry out `minicnn style`."""
     if not args.styles:
         return _run_in_one_pass(args)
     started, checkpoint = time.perf_counter(), _checked_places(args)
@@ -360,6 +362,7 @@ def _without_folder(word):
 # ---- style-train ---------------------------------------------------------------------------------------------------
 
 def add_style_train(commands):
+    """The command `style-train` and its options."""
     parser = add_command(
         commands, "style-train", run_style_train, "teach a network one style, for transfers in a single pass",
         "Train a network on your photographs until it gives them the content they have and the style of STYLE (Johnson et\n"
@@ -388,6 +391,7 @@ _LESSONS = {"steps": "steps of Adam", "batch": "pictures in each", "side": "of t
 
 
 def run_style_train(args):
+    """Carry out `minicnn style-train`."""
     started, checkpoint = time.perf_counter(), _checkpoint(args)
     require_writable(args.output, [".safetensors"], [models.find(args.model)])
     training, weights_path = _training(args)

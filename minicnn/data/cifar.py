@@ -124,6 +124,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module, name):
+        """What a pickle may ask for by name: NumPy's arrays of bytes, and nothing else."""
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
             return _PickledArray
         if (module, name) == ("numpy", "dtype"):

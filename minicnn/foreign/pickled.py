@@ -133,6 +133,7 @@ class Machine:
         self.push(self.names[module, name])
 
     def call(self):
+        """REDUCE: what a pickle makes by calling a function.  Only a Maker of ours is called."""
         arguments, maker = self.pop(), self.pop()
         if type(maker) is not Maker or type(arguments) is not tuple:
             raise UnreadableWeights(f"its pickle calls a {type(maker).__name__}; nothing of it was run")

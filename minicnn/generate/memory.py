@@ -3,7 +3,8 @@
 What is there is counted in arrays of the picture's size, as tracing the allocations found them: while a tile is looked at
 (the pixels, their gradient, the optimizer's state, the average), and at most between two steps, when a checkpoint is written
 or read.  With them are the program itself, the network, the pictures as they were read, and the content in its new size.
-What the bound leaves is the tile's.  Holes between arrays are not counted: see parallel.return_freed_memory.
+What the bound leaves is the tile's.  With a bound the network is not frozen, so that no transformed filters are kept.  Holes
+between arrays are not counted: see parallel.return_freed_memory.
 """
 import math
 from dataclasses import dataclass

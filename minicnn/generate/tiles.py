@@ -77,7 +77,7 @@ class Tiling:
 
     def __init__(self, extractor, margin, tile=None):
         self.extractor, self.margin, self.tile = extractor, margin, tile
-        self.strides = {}                                        # of each layer: only tiles need to know
+        self.strides = dict.fromkeys(extractor.layers, 1)        # how much smaller the maps are: only tiles need to know
         if tile is not None:
             self.strides = {name: round(PROBE / size) for name, size in self._map_sizes(PROBE).items()}
             self._require_exact(PROBE + GRID + 5)
@@ -116,7 +116,7 @@ class Tiling:
         mode = "reflect" if self.margin < min(size) else "replicate"      # a narrow picture cannot fill a mirror
         rows, columns = (span.without_margin(self.margin)[1] for span in part)
         seen = self.extractor(pad(own, ((0, 0), rows, columns, (0, 0)), mode), layers)
-        looks = {name: self._look(y, self.strides.get(name), part) for name, y in seen.items()}
+        looks = {name: self._look(y, self.strides[name], part) for name, y in seen.items()}
         return {name: look for name, look in looks.items() if 0 not in look.map.shape}
 
     def _look(self, y, stride, part):
@@ -125,7 +125,7 @@ class Tiling:
             alone = span.outer_stop - span.outer_start == span.length
             size = seen if alone else span.length // stride
             cut = min(round(self.margin * size / span.length), (size - 1) // 2)
-            for found, slices in zip((inside, place), span.in_map(stride or 1, size, cut)):
+            for found, slices in zip((inside, place), span.in_map(stride, size, cut)):
                 found.append(slices)
             sizes.append(size - 2 * cut)
         return Look(y[:, inside[0], inside[1]], tuple(place), tuple(sizes))

@@ -219,6 +219,7 @@ class _Windows:
 
     @classmethod
     def of(cls, operation, x, kernel, stride, padding, dilation, ceil_mode):
+        """The windows of a pooling of x (N, H, W, C).  Raises ValueError for sizes that cannot be."""
         image = _image_shape(operation, x)[1:3]
         kernel, padding, dilation = pair(kernel, "kernel"), pair(padding, "padding"), pair(dilation, "dilation")
         stride = kernel if stride is None else pair(stride, "stride")

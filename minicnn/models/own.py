@@ -27,6 +27,7 @@ class OwnNetwork(Classifier):
         self.input_shape = tuple(input_shape)
 
     def forward(self, x):
+        """Pictures (N, H, W, C) in 0..1  ->  logits (N, classes); ValueError for another shape."""
         logits = self.network(x)
         if logits.shape != (len(x), len(self.class_names)):
             raise ValueError(f"the network of {self.place} gives {logits.shape} for {len(x)} pictures and "

@@ -26,6 +26,7 @@ class Shortcut(Module):
         self.channels, self.width, self.stride = channels, width, stride
 
     def forward(self, x):
+        """(N, H, W, channels)  ->  (N, ceil(H/stride), ceil(W/stride), width)"""
         if self.stride > 1:
             x = x[:, ::self.stride, ::self.stride]
         if self.width > self.channels:

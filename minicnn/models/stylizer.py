@@ -63,6 +63,7 @@ class Stylizer(Module):
         self.last = Conv2d(width, 3, 9, padding=4, padding_mode="reflect", rng=rng)
 
     def forward(self, x):
+        """Pictures (N, H, W, 3) in 0..1  ->  the same in the style; ValueError for too small ones."""
         if min(x.shape[1:3]) < self.LEAST:
             raise ValueError(f"a stylizer takes pictures of at least {self.LEAST} x {self.LEAST} pixels, not "
                              f"{x.shape[2]} x {x.shape[1]}: enlarge it first")

@@ -35,6 +35,7 @@ class Adam(Optimizer):
         self.state.update({f"count.{i}": np.zeros((), np.int64) for i in range(len(self.parameters))})
 
     def update(self, i, weight, gradient):
+        """One step of weight number i, in place, against its gradient (equations of algorithm 1)."""
         mean, square, count = (self.state[f"{name}.{i}"] for name in ("mean", "square", "count"))
         count += 1
         if in_one_kernel(weight, mean, square, gradient):

@@ -25,6 +25,7 @@ class SGD(Optimizer):
             self._remember("momentum")
 
     def update(self, i, weight, gradient):
+        """One step of weight number i, in place, against its gradient."""
         velocity = self.state.get(f"momentum.{i}")
         if in_one_kernel(weight, gradient):
             kernels.launch("sgd", weight.size, weight, velocity, gradient, weight.size, self.lr, self.momentum,

@@ -90,7 +90,7 @@ def _by_taps(dy, weight, x_shape, geometry):
                 tap = patches_of_tap(padded[images, ..., channels], i, j, dy.shape[1:3], geometry)
                 tap += _times_transposed(dy[images], weight[i, j, channels], geometry.groups)
     parts = PARTS if N == geometry.groups == 1 and dy[..., 0].size * weight.size >= PARTS * PRODUCT else 1
-    in_parallel(block, [(images, channels if geometry.groups == 1 else slice(None)) for channels in slices(C, parts)
+    in_parallel(block, [(images, channels) for channels in slices(C, parts)
                         for images in slices(N, max(2, dy.nbytes // BLOCK_BYTES))])
     return padded[:, ph:ph + H, pw:pw + W]
 

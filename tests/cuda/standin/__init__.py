@@ -12,7 +12,7 @@ memory.py      blocks of memory with guard zones on both sides
 array.py       ndarray, and what may be mixed with it
 functions.py   NumPy's functions under the real one's signatures
 kernels.py     RawModule, RawKernel and ElementwiseKernel on the emulator
-library.py     all of it as a module `cupy`
+modules.py     all of it as a module `cupy`
 """
 import sys
 
@@ -24,9 +24,9 @@ ORDER, SEED = FORWARD, 0                         # of threads and blocks, likewi
 
 def install():
     """The stand-in, as the module `cupy`."""
-    from . import library
-    sys.modules.update(library.MODULES)
-    return library.MODULES["cupy"]
+    from . import modules
+    sys.modules.update(modules.MODULES)
+    return modules.MODULES["cupy"]
 
 
 def remove():

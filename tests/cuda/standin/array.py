@@ -41,7 +41,7 @@ class ndarray:
         return out[0] if out else result
 
     def __array_function__(self, function, types, arguments, options):
-        from .library import MODULES
+        from .modules import MODULES
         home = "cupy" + function.__module__.removeprefix("numpy")
         found = getattr(MODULES.get(home), function.__name__, None)
         return NotImplemented if found is None else found(*arguments, **options)

@@ -115,7 +115,7 @@ def empty_like(prototype, dtype=None, order="K", subok=None, shape=None):
 
 def get_array_module(*arrays):
     """The module, CuPy or NumPy, that arrays belong to."""
-    from .library import MODULES
+    from .modules import MODULES
     return MODULES["cupy"] if any(isinstance(a, ndarray) for a in arrays) else np
 
 
