@@ -124,7 +124,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module, name):
-        """What a pickle may ask for by name: NumPy's arrays of bytes, and nothing else."""
+        """A stand-in for each of the four names that these files ask for; every other is refused."""
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
             return _PickledArray
         if (module, name) == ("numpy", "dtype"):
