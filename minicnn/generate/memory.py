@@ -14,7 +14,7 @@ import numpy as np
 from ..tensor import no_grad, tensor
 from .tiles import GRID, PROBE, RIM
 
-PROGRAM = 115e6                   # bytes of Python, NumPy and minicnn, with their threads' buffers and what comes by chance
+PROGRAM = 100e6                   # bytes of Python, NumPy and minicnn, with their threads' buffers
 STEP = {"adam": 5, "lbfgs": 12}   # arrays of the picture's size, beside L-BFGS's pairs
 BETWEEN = {"adam": 10, "lbfgs": 10}
 PAIR_STEP, PAIR_BETWEEN = 2, 5    # such arrays for each pair of L-BFGS's history
