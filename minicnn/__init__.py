@@ -9,28 +9,30 @@ from . import interrupt
 
 interrupt.while_starting()                       # before all that takes its time
 
-from . import data, evaluation, generate, images, models
-from .arithmetic import (abs, add, argmax, argmin, clip, concatenate, divide, exp, getitem, log, matmul, max, maximum,
-                         mean, min, minimum, multiply, negative, pad, power, reshape, sqrt, stack, subtract, sum,
-                         transpose, where)
-from .attack import l2_attack, linf_attack
-from .backend import array_library, gpu_status
-from .classification import classify
-from .gradcheck import GradientError, gradcheck
+from . import data, generate, images, models
+from .checking.gradcheck import GradientError, gradcheck
+from .core.arithmetic import (abs, add, argmax, argmin, clip, concatenate, divide, exp, getitem, log, matmul, max, maximum,
+                              mean, min, minimum, multiply, negative, pad, power, reshape, sqrt, stack, subtract, sum,
+                              transpose, where)
+from .core.backend import array_library, gpu_status
+from .core.tensor import Tensor, check_finite, differentiable, no_grad, tensor
+from .core.threads import threads
+from .files.weights import load_into
 from .images import contact_sheet, read_image, read_settings, resize, square, write_animation, write_image
+from .inside.summary import summary
 from .layers import (GELU, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, CrossEntropyLoss, Dense,
                      Dropout, Dropout2d, Flatten, GlobalAvgPool2d, GroupNorm, L1Loss, LayerNorm, LeakyReLU,
-                     LocalResponseNorm, LogSoftmax, MaxPool2d, Module, MSELoss, Philox, ReLU, Sequential, Sigmoid, SiLU,
+                     LocalResponseNorm, LogSoftmax, MSELoss, MaxPool2d, Module, Philox, ReLU, Sequential, SiLU, Sigmoid,
                      Softmax, Tanh, Upsample, adaptive_avg_pool2d, avg_pool2d, batch_norm, conv2d, conv_transpose2d,
                      cross_entropy, dense, dropout, exact, gelu, global_avg_pool2d, gram, group_norm, init, l1_loss,
                      layer_norm, leaky_relu, local_response_norm, log_softmax, max_pool2d, mse_loss, relu, sigmoid, silu,
-                     softmax, summary, tanh, upsample, watching)
+                     softmax, tanh, upsample, watching)
 from .models import save
 from .optim import (LBFGS, SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, StepDecay, WeightAverage, clip_grad_norm,
                     clip_grad_value)
-from .parallel import threads
-from .tensor import Tensor, check_finite, differentiable, no_grad, tensor
-from .training import Settings, Training, accuracy, predict
-from .weights import load_into
+from .training import evaluation
+from .training.attack import l2_attack, linf_attack
+from .training.classification import classify
+from .training.classifier import Settings, Training, accuracy, predict
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
 """`python -m minicnn` is the command `minicnn`."""
 import sys
 
-from minicnn.cli import main
+from .cli import main
 
 sys.exit(main())

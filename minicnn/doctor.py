@@ -8,7 +8,10 @@ import PIL
 import safetensors
 from threadpoolctl import threadpool_info
 
-from . import __version__, backend, models, parallel, weights
+from . import __version__, models
+from .core import backend
+from .core.threads import threads as thread_count
+from .files import weights
 
 
 def findings():
@@ -36,7 +39,7 @@ def blas():
 def threads():
     """How many threads minicnn's own loops use, and who said so."""
     source = "MINICNN_THREADS" if os.environ.get("MINICNN_THREADS") else "one a processor; MINICNN_THREADS changes it"
-    return f"{parallel.threads()} ({source})"
+    return f"{thread_count()} ({source})"
 
 
 def array_library():

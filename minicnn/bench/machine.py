@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.threads import matmul, threads
 from ..doctor import blas
-from ..parallel import matmul, threads
 
 SIZE, LARGE, SECONDS = 1024, 8192, .5            # of matrices, on the CPU and on a GPU
 

@@ -3,7 +3,7 @@ import functools
 import statistics
 import time
 
-from ..tensor import timing
+from ..core.tensor import timing
 
 WARM_UP, LEAST, SECONDS = 3, 3, 25               # rounds that do not count, rounds at least, about the time for all
 

@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 
-from ..backend import to_device
+from ..core.backend import to_device
 
 LAYOUTS = ("contiguous_format", "channels_last")
 COMPILED = "compiled "                           # before the name of a layout: the same through torch.compile

@@ -8,9 +8,9 @@ import dataclasses
 import numpy as np
 
 from .. import models
-from ..generate.recipes import recipe_for
-from ..generate.style import Style, Transfer, of_side
-from ..generate.wasserstein import FLAT, NOTHING
+from ..generate.style.recipes import recipe_for
+from ..generate.style.transfer import Style, Transfer, of_side
+from ..generate.style.wasserstein import FLAT, NOTHING
 from ..images import resize
 from .sides import placed
 

@@ -15,18 +15,18 @@ import os
 import sys
 import time
 
-from ..backend import chosen_device
-from .memory import forget_peak, peak_mb
+from ..core.backend import chosen_device
 from . import sides
+from .memory import forget_peak, peak_mb
 from .sides import TorchSide
 
 
 def main(side, *options):
     """Answer the lines on standard input, as one side, until they end."""
-    from .. import parallel
+    from ..core import threads
     from .works import WORKS
     if "plain" not in options:
-        parallel.keep_freed_memory()
+        threads.keep_freed_memory()
     device = "cuda" if "cuda" in options else "cpu"
     prepare, settle, about = _preparer(side, device)
     forget_peak()
@@ -46,7 +46,7 @@ def _preparer(side, device):
         sides.work_on(chosen_device(device))
         return (lambda work: work.ours()), sides.settle, {"side": side}
     import torch
-    from ..parallel import threads
+    from ..core.threads import threads
     if os.environ.get("MINICNN_THREADS"):        # it holds for both; else each has the threads that it takes by itself
         torch.set_num_threads(threads())
     setting = TorchSide(torch, side, device)

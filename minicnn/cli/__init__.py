@@ -19,7 +19,8 @@ import textwrap
 import traceback
 import warnings
 
-from .. import __version__, collective, interrupt, parallel
+from .. import __version__, interrupt
+from ..core import processes, threads
 from . import augmenting, evaluating, importing, inspecting, learning, pictures, styling
 from .common import complain
 
@@ -31,7 +32,7 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         interrupt.as_usual()
-        parallel.keep_freed_memory()
+        threads.keep_freed_memory()
         with warnings.catch_warnings():
             warnings.showwarning = _told_warning
             code = _run(argv)
@@ -47,7 +48,7 @@ def main(argv=None):
         return 1
     except Exception as error:
         code = _told(error, debug="--debug" in argv)
-        collective.abort(code)
+        processes.abort(code)
         return code
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__, images, weights
+from .. import __version__, images
 from ..data import Dataset
 from ..data.augment import AMOUNTS, mixup, parse
+from ..files import weights
 from .common import add_command, eight_bits, natural, percent, positive, require_writable
 
 DRAWS = 6                                        # of each augmentation

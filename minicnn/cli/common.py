@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from .. import models
-from ..backend import DEVICES, chosen_device
-from ..classification import in_size
+from ..core.backend import DEVICES, chosen_device
 from ..data import NAMES, load
+from ..files.userfile import is_place
 from ..layers import softmax
-from ..training import predict
-from ..userfile import is_place
+from ..training.classification import in_size
+from ..training.classifier import predict
 
 
 # ---- Declaring a command -------------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__, evaluation, images, weights
-from ..attack import l2_attack, linf_attack
+from .. import __version__, images
 from ..data import NAMES
-from ..files import atomic_write
+from ..files import weights
+from ..files.atomic import atomic_write
+from ..training import evaluation
+from ..training.attack import l2_attack, linf_attack
 from .common import (add_command, add_data, add_device, add_model, amount, bar, load_classifier, load_data, positive,
                      require_writable)
 

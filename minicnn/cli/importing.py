@@ -3,7 +3,8 @@ import contextlib
 import functools
 import sys
 
-from .. import foreign, models
+from .. import models
+from ..files import foreign
 from ..models.importing import are_features_only, is_here
 from ..models.published import PUBLISHED, cached, folder
 from .common import add_command, add_network, positive, require_writable

@@ -2,11 +2,12 @@
 import json
 
 from .. import models
-from ..backend import DEVICES, chosen_device
+from ..checking.samples import check_operation
+from ..core.backend import DEVICES, chosen_device
 from ..data.cifar10 import CLASS_NAMES
-from ..files import atomic_write
+from ..files.atomic import atomic_write
+from ..inside.summary import summary
 from ..layers import init
-from ..layers.summary import summary
 from .common import add_command, add_model, add_network, load_model, natural, positive, require_writable
 
 
@@ -22,8 +23,9 @@ def add_gradcheck(commands):
 
 
 def run_gradcheck(args):
-    from ..samples import check_operation        # late: it looks up every operation of the package
-    text, ok = check_operation(args.operation, args.seed)
+    import minicnn                               # late: every operation by its name
+
+    text, ok = check_operation(args.operation, vars(minicnn), args.seed)
     print(text)
     return 0 if ok else 1
 

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import collective, models, parallel, weights
-from ..backend import chosen_device
+from .. import models
+from ..core import processes, threads
+from ..core.backend import chosen_device
 from ..data import NAMES, augment, class_balance
+from ..files import weights
+from ..files.userfile import is_place
 from ..images import write_image
-from ..progress import learning_curves, statistics, statistics_table, write_csv
-from ..training import OPTIMIZERS, SCHEDULES, Settings, Training, accuracy
-from ..userfile import is_place
+from ..training.classifier import OPTIMIZERS, SCHEDULES, Settings, Training, accuracy
+from ..training.curves import learning_curves, statistics, statistics_table, write_csv
 from .common import (add_command, add_data, add_device, add_network, amount, load_data, load_model, natural, positive,
                      require_checkpoint, require_writable, resuming)
 
@@ -115,13 +117,13 @@ def run_train(args):
     if args.resume:
         with resuming(checkpoint):
             training.resume()
-    if collective.rank() == 0:
+    if processes.rank() == 0:
         _introduce(training, args)
     try:
         training.run(test, watch=Estimate(), after_epoch=functools.partial(_after_epoch, args))
     except KeyboardInterrupt:
         return _stopped(args)
-    if collective.rank() == 0:
+    if processes.rank() == 0:
         _keep(training.averaged_model(), start, test, args)
     return 0
 
@@ -145,7 +147,7 @@ def _first_model(args, train):
 
 def _after_epoch(args, training):
     """The learning curves, and the statistics if they are wanted."""
-    if collective.rank() > 0:
+    if processes.rank() > 0:
         return
     name = Path(args.output).with_suffix("")
     write_csv(training.history, f"{name}-curves.csv")
@@ -182,7 +184,7 @@ def _start_of_pictures(train):
 
 def _introduce(training, args):
     size = sum(parameter.size for parameter in training.model.parameters())
-    place = "on the GPU" if args.device == "cuda" else f"on the CPU, {parallel.threads()} threads"
+    place = "on the GPU" if args.device == "cuda" else f"on the CPU, {threads.threads()} threads"
     print(f"network {args.network}: {size:,} parameters; {place}")
     print(f"{len(training.batches.dataset):,} pictures, {len(training.batches)} steps an epoch; "
           f"checkpoint {training.path}", flush=True)
@@ -209,7 +211,7 @@ class Estimate:
         self.calls += 1
         if self.calls == 1:                      # the first step is slower: it wakes threads and fills caches
             self.started = time.perf_counter()
-        if self.calls == 1 + FIRST_STEPS and collective.rank() == 0:
+        if self.calls == 1 + FIRST_STEPS and processes.rank() == 0:
             step = (time.perf_counter() - self.started) / FIRST_STEPS
             steps = (training.settings.epochs - training.epoch) * len(training.batches) - training.batch
             tqdm.write(f"{step:.2f} s a step: about {duration(step * steps)} for the rest")
@@ -251,7 +253,7 @@ def _history(args):
 
 def _command(args):
     """The command with everything said that matters, and nothing about where files lie on this machine."""
-    together = ["mpiexec", "-n", str(collective.processes())] if collective.processes() > 1 else []
+    together = ["mpiexec", "-n", str(processes.count())] if processes.count() > 1 else []
     words = [*together, "minicnn", "train", "--data", args.data if args.data in NAMES else "DIR"]
     words += ["--from", Path(args.begin).name] if args.begin else ["--network", args.network]
     if args.widths:

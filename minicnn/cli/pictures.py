@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import __version__, images, weights
-from ..classification import classify, in_channels, in_size
+from .. import __version__, images
+from ..files import weights
 from ..generate.features import FOR_UNITS, activations, excite
 from ..generate.inversion import NO_PRIOR, Recipe, invert
 from ..models import read_class_names
+from ..training.classification import classify, in_channels, in_size
 from .common import (add_command, add_device, add_model, amount, bar, complain, eight_bits, load_classifier, load_model,
                      natural, opinions, positive, require_writable)
 

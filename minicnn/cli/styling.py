@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import __version__, images, models, weights
-from ..backend import chosen_device, to_device
-from ..generate.colour import MATCHES, matched, with_chroma_of
-from ..generate.extractor import POOLINGS
-from ..generate.feedforward import Lessons, StylizerTraining
-from ..generate.memory import MOST_PAIRS
-from ..generate.recipes import PRESETS, recipe_for
-from ..generate.style import DTYPES, LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of_side
+from .. import __version__, images, models
+from ..core.backend import chosen_device, to_device
+from ..core.tensor import no_grad
+from ..core.threads import return_freed_memory
+from ..files import weights
+from ..generate.style.colour import MATCHES, matched, with_chroma_of
+from ..generate.style.memory import MOST_PAIRS
+from ..generate.style.one_pass import Lessons, StylizerTraining
+from ..generate.style.recipes import PRESETS, recipe_for
+from ..generate.style.transfer import DTYPES, LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of_side
+from ..inside.extractor import POOLINGS
 from ..models.stylizer import is_stylizer, load_stylizer, save_stylizer
-from ..parallel import return_freed_memory
-from ..tensor import no_grad
-from ..training import finished_first
+from ..training.classifier import finished_first
 from .common import (add_command, add_device, add_model, amount, load_model, natural, positive, require_checkpoint,
                      require_writable, resuming)
 

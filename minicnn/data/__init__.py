@@ -69,15 +69,15 @@ class Dataset:
 
 
 # These rooms import Dataset from here, so it has to stand above them.
-from minicnn.data import augment                                        # noqa: E402
-from minicnn.data.augment import random_crop, random_flip, standard     # noqa: E402
-from minicnn.data.batches import Batches                                # noqa: E402
-from minicnn.data.catalogue import NAMES, class_balance, load           # noqa: E402
-from minicnn.data.cifar10 import load_cifar10                           # noqa: E402
-from minicnn.data.cifar100 import load_cifar100                         # noqa: E402
-from minicnn.data.folder import load_folder                             # noqa: E402
-from minicnn.data.idx import load_fashion_mnist, load_mnist             # noqa: E402
-from minicnn.data.shapes import load_shapes                             # noqa: E402
+from . import augment                                        # noqa: E402
+from .augment import random_crop, random_flip, standard     # noqa: E402
+from .batches import Batches                                # noqa: E402
+from .catalogue import NAMES, class_balance, load           # noqa: E402
+from .cifar10 import load_cifar10                           # noqa: E402
+from .cifar100 import load_cifar100                         # noqa: E402
+from .folder import load_folder                             # noqa: E402
+from .idx import load_fashion_mnist, load_mnist             # noqa: E402
+from .shapes import load_shapes                             # noqa: E402
 
 __all__ = ["NAMES", "Batches", "Dataset", "augment", "class_balance", "load", "load_cifar10", "load_cifar100",
            "load_fashion_mnist", "load_folder", "load_mnist", "load_shapes", "random_crop", "random_flip", "standard"]

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from minicnn.backend import array_library
-from minicnn.data import warp
-from minicnn.data.colour import adjust_colours, principal_colours
-from minicnn.layers.loss import one_hot
+from ..core.backend import array_library
+from ..layers.loss import one_hot
+from . import warp
+from .colour import adjust_colours, principal_colours
 
 
 # ---- Amounts -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ seen.
 """
 import numpy as np
 
-from minicnn.data.augment import Augmentation, mixup
+from .augment import Augmentation, mixup
 
 
 class Batches:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..download import cache_folder
+from ..files.fetch import cache_folder
 from . import cifar10, cifar100, idx
 from .cifar10 import load_cifar10
 from .cifar100 import load_cifar100

@@ -15,8 +15,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from minicnn.data import Dataset
-from . import cifar
+from . import Dataset, cifar
 from .cifar import SIDE, SOURCE, Labelling, checked_labels, checked_names
 from .places import check_split, existing, find
 

@@ -9,8 +9,7 @@ Both original forms are understood:
 """
 import numpy as np
 
-from minicnn.data import Dataset
-from . import cifar
+from . import Dataset, cifar
 from .cifar import SOURCE, Labelling
 from .places import check_split, find
 

@@ -5,7 +5,7 @@ far it is from grey.  Stretching that rest changes the saturation, turning it ab
 """
 import numpy as np
 
-from minicnn.backend import array_library
+from ..core.backend import array_library
 
 PORTION = 500                                    # pictures whose colours are added up at once
 

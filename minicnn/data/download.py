@@ -5,8 +5,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..download import Remote, fetch
-from ..files import WriteError, atomic_write
+from ..files.atomic import WriteError, atomic_write
+from ..files.fetch import Remote, fetch
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minicnn.data import Dataset
 from ..images import ImageError, read_square
+from . import Dataset
 from .places import check_split
 
 SPLIT_NAMES = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}

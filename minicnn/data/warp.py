@@ -11,7 +11,7 @@ the new picture is left out, which would happen if the old pixels were sent to t
 """
 import numpy as np
 
-from minicnn.backend import array_library
+from ..core.backend import array_library
 
 
 def affine_warp(x, matrices):

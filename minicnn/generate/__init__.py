@@ -1,10 +1,10 @@
 """A picture as the parameter: what optimizers do to weights, done to pixels."""
-from .extractor import Extractor
+from ..inside.extractor import Extractor
+from ..inside.watching import batch_norms, layer_named, seen_inside
 from .features import activations, excite
-from .inside import batch_norms, layer_named, seen_inside
 from .inversion import Recipe, invert
 from .objectives import batch_norm_prior, channel_moments, total_variation, unit_activation
-from .recipes import recipe_for
-from .style import Style, StyleRecipe, Transfer, stylize
+from .style.recipes import recipe_for
+from .style.transfer import Style, StyleRecipe, Transfer, stylize
 from .transforms import jitter, roll
 from .views import Box, Views, view

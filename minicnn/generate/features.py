@@ -5,8 +5,8 @@ middle of the network.  (Erhan et al. 2009; Olah et al. 2017, Feature Visualizat
 """
 import numpy as np
 
-from ..tensor import Tensor, no_grad
-from .inside import layer_named, seen_inside
+from ..core.tensor import Tensor, no_grad
+from ..inside.watching import layer_named, seen_inside
 from .inversion import Recipe, draw, start_pictures
 from .objectives import unit_activation
 

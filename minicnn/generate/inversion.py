@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..attack import project_to_ball, unit
-from ..backend import array_library, to_device, to_numpy
+from ..core.backend import array_library, to_device, to_numpy
+from ..core.tensor import raise_first_nonfinite, tensor
+from ..inside.watching import batch_norms, seen_inside
 from ..layers.conv.geometry import pair
 from ..layers.loss import cross_entropy
 from ..layers.resample import upsample
 from ..optim import Optimizer
-from ..tensor import raise_first_nonfinite, tensor
-from .inside import batch_norms, seen_inside
+from ..training.attack import project_to_ball, unit
 from .objectives import batch_norm_prior, total_variation
 from .transforms import jitter
 from .views import Views

@@ -1,9 +1,9 @@
 """What a picture should be: numbers to be made small (or, with a minus, large), as tensors, to be added and weighed."""
 import numpy as np
 
-from ..arithmetic import abs
-from ..backend import array_library
-from ..tensor import differentiable
+from ..core.arithmetic import abs
+from ..core.backend import array_library
+from ..core.tensor import differentiable
 
 
 def total_variation(x):

@@ -1,6 +1,6 @@
 """Small changes of a picture before a network sees it, so that the picture cannot rely on single pixels."""
-from ..backend import array_library
-from ..tensor import differentiable
+from ..core.backend import array_library
+from ..core.tensor import differentiable
 
 
 @differentiable

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arithmetic import concatenate
-from ..backend import array_library
+from ..core.arithmetic import concatenate
+from ..core.backend import array_library
+from ..core.tensor import differentiable
 from ..layers.resample import weighted_means
-from ..tensor import differentiable
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ softmax has to be quick, in the loss of a classifier, it is part of cross_entrop
 """
 import math
 
-from ..backend import array_library, is_gpu_array
-from ..cuda import fused
-from ..parallel import in_parallel, slices
-from ..tensor import differentiable
+from ..core.backend import array_library, is_gpu_array
+from ..core.kernels import fused
+from ..core.tensor import differentiable
+from ..core.threads import in_parallel, slices
 from .module import Module
 
 BLOCK = 1 << 17                                  # numbers: so few that a block's temporary arrays stay in cache

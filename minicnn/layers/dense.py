@@ -1,6 +1,6 @@
 """The fully connected layer: every output sees every input."""
-from ..arithmetic import product
-from ..tensor import Tensor, differentiable
+from ..core.arithmetic import product
+from ..core.tensor import Tensor, differentiable
 from . import init
 from .module import Module
 

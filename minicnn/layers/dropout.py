@@ -8,10 +8,10 @@ import operator
 
 import numpy as np
 
-from ..backend import array_library, is_gpu_array
-from ..cuda import Kernels, in_c_order, runs_kernels
-from ..parallel import in_parallel, slices
-from ..tensor import differentiable
+from ..core.backend import array_library, is_gpu_array
+from ..core.kernels import Kernels, in_c_order, runs_kernels
+from ..core.tensor import differentiable
+from ..core.threads import in_parallel, slices
 from . import init
 from .module import Module
 

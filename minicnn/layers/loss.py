@@ -1,7 +1,7 @@
 """Losses: one number that says how far off an output is.  All are means over the batch, as in PyTorch."""
-from ..backend import array_library
-from ..cuda import Kernels, in_c_order, runs_kernels
-from ..tensor import differentiable, recording
+from ..core.backend import array_library
+from ..core.kernels import Kernels, in_c_order, runs_kernels
+from ..core.tensor import differentiable, recording
 from .activation import log_probabilities
 from .module import Module
 

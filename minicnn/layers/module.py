@@ -7,8 +7,8 @@ statistics) are declared with `register_buffer`.
 import contextlib
 import contextvars
 
-from ..backend import device_of, to_device
-from ..tensor import Tensor
+from ..core.backend import device_of, to_device
+from ..core.tensor import Tensor
 
 _watcher = contextvars.ContextVar("watcher", default=None)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import array_library
-from ..cuda import Kernels, in_c_order, runs_kernels
-from ..parallel import image_blocks, in_parallel
-from ..tensor import differentiable, recording
+from ..core.backend import array_library
+from ..core.kernels import Kernels, in_c_order, runs_kernels
+from ..core.tensor import differentiable, recording
+from ..core.threads import image_blocks, in_parallel
 from .conv.geometry import pair
 from .module import Module
 

@@ -12,10 +12,10 @@ a time, and leaves out the columns in which the whole band is zero.
 """
 import numpy as np
 
-from ..backend import array_library, is_gpu_array
-from ..cuda import Kernels, in_c_order, runs_kernels
-from ..parallel import image_blocks, in_parallel
-from ..tensor import differentiable
+from ..core.backend import array_library, is_gpu_array
+from ..core.kernels import Kernels, in_c_order, runs_kernels
+from ..core.tensor import differentiable
+from ..core.threads import image_blocks, in_parallel
 from .conv.geometry import pair
 from .module import Module
 

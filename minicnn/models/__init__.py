@@ -14,15 +14,15 @@ import contextlib
 import json
 from pathlib import Path
 
-from .. import weights
+from ..files import weights
+from ..files.userfile import is_place
+from ..inside.names import layer_path
 from ..layers import init
-from ..userfile import is_place
 from . import stylizer
 from .alexnet import alexnet, alexnet_2012, alexnet_small
 from .classifier import Classifier, Standardize, numbered_classes, read_class_names
 from .imagenet import PREPROCESSING, ImageNetClassifier, fully_convolutional
 from .lenet import lenet5
-from .names import layer_path
 from .own import bound, own_network
 from .published import PUBLISHED, cached, is_known
 from .resnet import resnet20

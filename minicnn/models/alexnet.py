@@ -5,18 +5,18 @@ first two (3.3); pooling with windows of 3x3 that overlap, as their stride is 2 
 (4.2).  Three networks: `alexnet_2012` is that of the paper, `alexnet` the one that torchvision has weights for, and
 `alexnet_small` is for small pictures.
 """
+from ..core.tensor import Tensor
+from ..inside.names import names_in_a_row
 from ..layers import init
 from ..layers.activation import ReLU
 from ..layers.conv import Conv2d
 from ..layers.dense import Dense
 from ..layers.dropout import Dropout
 from ..layers.module import Flatten, Sequential
-from ..layers.normalize import LocalResponseNorm
+from ..layers.norm import LocalResponseNorm
 from ..layers.pool import AdaptiveAvgPool2d, MaxPool2d
-from ..tensor import Tensor
 from .classifier import Classifier, Standardize, dense_layers, numbered_classes, picture_shape
 from .imagenet import ImageNetClassifier
-from .names import names_in_a_row
 
 LEAST = 63                                       # pixels a side, of which the poolings of the large ones leave one
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..backend import array_library
+from ..core.backend import array_library
+from ..core.tensor import differentiable
 from ..layers.activation import ReLU
 from ..layers.dense import Dense
 from ..layers.dropout import Dropout
 from ..layers.module import Module, Sequential
-from ..tensor import differentiable
 
 WORDNET_ID = re.compile(r"^n\d{8}\s+")           # before the names in ImageNet's own lists: n02123045 tabby
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import foreign
-from ..download import DownloadError, is_it
-from ..download import fetch as download
-from ..files import sha256_of
-from ..foreign.adapt import adapt, renamed
+from ..files import foreign
+from ..files.atomic import sha256_of
+from ..files.fetch import DownloadError, is_it
+from ..files.fetch import fetch as download
+from ..files.userfile import is_place
 from ..layers import init
-from ..userfile import is_place
 from . import build, network_name, save
+from .adapt import adapt, renamed
 from .classifier import Standardize, numbered_classes
 from .published import PUBLISHED, cached, downloads, known
 

@@ -8,9 +8,9 @@
 """
 import inspect
 
+from ..files.userfile import load_function
 from ..layers.init import generator
 from ..layers.module import Module
-from ..userfile import load_function
 from .classifier import Classifier
 
 

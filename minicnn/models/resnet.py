@@ -3,13 +3,13 @@
 A block of layers does not have to find its output anew: it adds a change to what came in,   y = relu(change(x) + x).
 The gradient of the sum hands dy on to x as it is, so that it reaches the first layers of a deep network undiminished.
 """
-from ..arithmetic import pad
+from ..core.arithmetic import pad
 from ..layers.activation import ReLU
 from ..layers.conv import Conv2d
 from ..layers.dense import Dense
 from ..layers.init import generator
 from ..layers.module import Module, Sequential
-from ..layers.normalize import BatchNorm2d
+from ..layers.norm import BatchNorm2d
 from ..layers.pool import GlobalAvgPool2d
 from .classifier import Classifier, Standardize, picture_shape
 

@@ -1,13 +1,13 @@
 """A plain network for small pictures: 3x3 convolutions with batch norm and ReLU, maximum pooling between groups of them."""
+from ..inside.names import names_in_blocks
 from ..layers.activation import ReLU
 from ..layers.conv import Conv2d
 from ..layers.dense import Dense
 from ..layers.init import generator
 from ..layers.module import Sequential
-from ..layers.normalize import BatchNorm2d
+from ..layers.norm import BatchNorm2d
 from ..layers.pool import GlobalAvgPool2d, MaxPool2d
 from .classifier import Classifier, Standardize, picture_shape
-from .names import names_in_blocks
 
 SMALL_WIDTHS = ((24, 32), (64, 64), (128, 128), (128,))
 

@@ -4,7 +4,8 @@ A fire module first makes few channels of many, with filters of 1x1, so that the
 that is "squeeze".  Then it "expands", half with filters of 1x1, half of 3x3, and lays the two results side by side.  There
 are no dense layers: the last convolution has a channel for each class, whose mean over the picture is the score.
 """
-from ..arithmetic import concatenate
+from ..core.arithmetic import concatenate
+from ..inside.names import names_in_a_row
 from ..layers.activation import ReLU
 from ..layers.conv import Conv2d
 from ..layers.dropout import Dropout
@@ -13,7 +14,6 @@ from ..layers.module import Module, Sequential
 from ..layers.pool import GlobalAvgPool2d, MaxPool2d
 from .classifier import numbered_classes, picture_shape
 from .imagenet import ImageNetClassifier
-from .names import names_in_a_row
 
 # Of version 1.1, from fire2 to fire9 with the poolings between: channels that are squeezed to, and half of those after
 FIRES = ((16, 64), (16, 64), "pool", (32, 128), (32, 128), "pool", (48, 192), (48, 192), (64, 256), (64, 256))

@@ -7,12 +7,12 @@ under a horse.
 """
 import numpy as np
 
-from ..backend import to_numpy
+from ..core.backend import to_numpy
+from ..core.tensor import no_grad
 from ..layers import init
 from ..layers.module import Module
 from ..layers.pool import adaptive_avg_pool2d
 from ..layers.resample import upsample
-from ..tensor import no_grad
 
 SIDE, RANK = 8, 48
 

@@ -6,12 +6,12 @@ pixels and convolving.  A transposed convolution would leave a checkerboard (Ode
 """
 import json
 
-from .. import weights
+from ..files import weights
 from ..layers.activation import ReLU, sigmoid
 from ..layers.conv import Conv2d
 from ..layers.init import generator, skipped
 from ..layers.module import Module, Sequential
-from ..layers.normalize import GroupNorm
+from ..layers.norm import GroupNorm
 from ..layers.resample import upsample
 
 KEY = "stylizer"                                 # under which the file says how the network is built

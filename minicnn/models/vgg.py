@@ -5,16 +5,16 @@ them.  `vgg` builds the networks of the paper, for photographs; `vgg11_small` is
 """
 import functools
 
+from ..inside.names import names_in_blocks
 from ..layers.activation import ReLU
 from ..layers.conv import Conv2d
 from ..layers.init import generator
 from ..layers.module import Sequential
-from ..layers.normalize import BatchNorm2d
+from ..layers.norm import BatchNorm2d
 from ..layers.pool import GlobalAvgPool2d, MaxPool2d
 from .alexnet import papers_norm
 from .classifier import Classifier, Standardize, dense_layers, numbered_classes, picture_shape
 from .imagenet import ImageNetClassifier
-from .names import names_in_blocks
 
 # The columns of the paper's table 1: filters of each convolution of 3x3, those marked /1 of 1x1; L response norm, M pooling.
 CONFIGURATIONS = {

@@ -3,7 +3,7 @@ from functools import partial
 
 import numpy as np
 
-from ..backend import array_library
+from ..core.backend import array_library
 from .base import Remembering, require
 from .blocks import in_blocks, in_one_kernel, kernels, scratch
 

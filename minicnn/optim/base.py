@@ -3,8 +3,8 @@ import math
 
 import numpy as np
 
-from ..backend import array_library, to_numpy
-from ..tensor import Tensor
+from ..core.backend import array_library, to_numpy
+from ..core.tensor import Tensor
 
 
 class Remembering:

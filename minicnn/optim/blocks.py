@@ -4,9 +4,9 @@ A step of Adam is a dozen short NumPy lines, and each of them goes through whole
 layer that is a dozen journeys to memory and back, which take longer than the arithmetic.  So all lines are done for one
 block, which stays in the processor's cache meanwhile, before the next one; the blocks are spread over the threads.
 """
-from ..backend import array_library, is_gpu_array
-from ..cuda import Kernels, runs_kernels
-from ..parallel import in_parallel, slices, workspace
+from ..core.backend import array_library, is_gpu_array
+from ..core.kernels import Kernels, runs_kernels
+from ..core.threads import in_parallel, slices, workspace
 
 kernels = Kernels(__file__, "steps.cu")
 BLOCK = 1 << 19                   # numbers in a block, at least: so many that a thread is worth its start, and no more

@@ -1,8 +1,8 @@
 """Gradients kept from growing too large."""
 import math
 
-from ..backend import array_library
-from ..parallel import in_parallel
+from ..core.backend import array_library
+from ..core.threads import in_parallel
 from .base import checked_parameters, require
 from .blocks import dot
 

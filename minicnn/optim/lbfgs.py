@@ -4,7 +4,7 @@ import traceback
 
 import numpy as np
 
-from ..backend import array_library, to_numpy
+from ..core.backend import array_library, to_numpy
 from .base import Optimizer, copy_state, require
 from .blocks import add_scaled, dot
 from .line_search import Point, strong_wolfe

@@ -1,5 +1,5 @@
 """Gradient descent, with a momentum or without."""
-from ..backend import array_library
+from ..core.backend import array_library
 from .base import Optimizer, require
 from .blocks import in_blocks, in_one_kernel, kernels, penalised, scratch
 

@@ -58,8 +58,8 @@ def thread_order(request, cp):
 @pytest.fixture
 def few_threads(thread_order, monkeypatch):
     """At most two blocks, so that each thread takes several numbers, in each order."""
-    from minicnn import cuda
-    monkeypatch.setattr(cuda, "MOST_BLOCKS", 2)
+    from minicnn.core import kernels
+    monkeypatch.setattr(kernels, "MOST_BLOCKS", 2)
 
 
 def _standin(mode):
@@ -83,7 +83,7 @@ def _emulating(name):
 
 
 def _gpu(mode):
-    from minicnn.backend import gpu_status
+    from minicnn.core.backend import gpu_status
     if gpu_status() != "available":
         pytest.skip(gpu_status())
     yield sys.modules["cupy"]

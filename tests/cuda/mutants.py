@@ -70,7 +70,7 @@ def plant():
     """In the process of the tests: if there is a mutant, minicnn reads its kernels with it from now on."""
     if PLANTED not in os.environ:
         return
-    from minicnn.cuda import Kernels
+    from minicnn.core.kernels import Kernels
     mutant = Mutant(**json.loads(os.environ[PLANTED]))
 
     def text(kernels):

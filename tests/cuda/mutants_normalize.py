@@ -2,7 +2,7 @@
 
 MUTANTS: (file within minicnn, text, what stands there instead, what is wrong);  the text occurs once in the file.
 """
-NORMALIZE, STEPS = "layers/normalize.cu", "optim/steps.cu"
+NORMALIZE, STEPS = "layers/norm/normalize.cu", "optim/steps.cu"
 
 MUTANTS = [
     # where a thread walks

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from emulator.text import launch_bounds
-from minicnn.cuda import OPTIONS, THREADS
+from minicnn.core.kernels import OPTIONS, THREADS
 
 ARCHITECTURES = {"75": "Turing: RTX 20, T4", "80": "Ampere: A100", "86": "Ampere: RTX 30", "89": "Ada: RTX 40, L4",
                  "90": "Hopper: H100, H200", "100": "Blackwell: B200", "120": "Blackwell: RTX 50"}

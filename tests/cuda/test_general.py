@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn import samples
-from minicnn.backend import is_gpu_array, to_numpy
+from minicnn.checking import samples
+from minicnn.core.backend import is_gpu_array, to_numpy
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.backend import to_numpy
+from minicnn.core.backend import to_numpy
 from minicnn.layers.conv import depthwise, implicit
 from minicnn.layers.conv.geometry import Geometry
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.backend import to_numpy
+from minicnn.core.backend import to_numpy
 from minicnn.layers.dropout import Philox
 
 room = importlib.import_module("minicnn.layers.dropout")               # minicnn.layers.dropout is also the function in it

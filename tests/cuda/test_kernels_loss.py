@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.backend import to_numpy
+from minicnn.core.backend import to_numpy
 
 SHAPES = [(1, 1), (5, 3), (33, 10), (7, 33), (4, 31), (3, 32), (2, 65), (2, 1000)]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.backend import to_numpy
+from minicnn.core.backend import to_numpy
 
 OPTIMIZERS = {"plain": lambda w: mc.SGD(w, .1), "decay": lambda w: mc.SGD(w, .1, weight_decay=.3),
               "momentum": lambda w: mc.SGD(w, .1, momentum=.9),

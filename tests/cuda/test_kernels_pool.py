@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.backend import to_numpy
+from minicnn.core.backend import to_numpy
 
 CASES = [  # shape, options
     ((2, 6, 8, 5), dict(kernel=2)),

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.backend import to_numpy
+from minicnn.core.backend import to_numpy
 
 CASES = [  # shape, options
     ((2, 3, 5, 3), dict(scale=2)), ((1, 5, 4, 33), dict(scale=(3, 1))), ((2, 7, 5, 1), dict(size=(4, 9))),

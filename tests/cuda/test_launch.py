@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from minicnn import cuda
-from minicnn.cuda import Kernels, in_c_order, runs_kernels
+from minicnn.core import kernels as room
+from minicnn.core.kernels import Kernels, in_c_order, runs_kernels
 
 TEXT = '''
 // extern "C" __global__ void commented(int n) is no kernel
@@ -51,8 +51,8 @@ def test_a_python_float_is_passed_as_a_float(cp, kernels):
 
 
 def test_more_work_than_blocks(cp, kernels, monkeypatch):
-    monkeypatch.setattr(cuda, "MOST_BLOCKS", 2)
-    y = cp.zeros(3 * 2 * cuda.THREADS + 5, np.float32)
+    monkeypatch.setattr(room, "MOST_BLOCKS", 2)
+    y = cp.zeros(3 * 2 * room.THREADS + 5, np.float32)
     kernels.launch("fill", y.size, y, y.size, 1)
     assert y.get().all()
 
@@ -76,7 +76,7 @@ def test_wrong_arguments_are_named(cp, kernels, arguments, error, words):
 
 
 def test_an_array_that_32_bits_cannot_count_is_refused(cp, kernels, monkeypatch):
-    monkeypatch.setattr(cuda, "LARGEST", 3)
+    monkeypatch.setattr(room, "LARGEST", 3)
     with pytest.raises(OverflowError, match=r"fill.*y \(4,\) has more than 3 numbers: take a smaller batch"):
         kernels.launch("fill", 4, cp.zeros(4, np.float32), 4, 1.)
 

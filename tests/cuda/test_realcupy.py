@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from minicnn.backend import gpu_status
+from minicnn.core.backend import gpu_status
 
 pytestmark = pytest.mark.skipif(os.environ.get("MINICNN_CUPY") != "emulated", reason="of the emulated driver")
 

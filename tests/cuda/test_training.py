@@ -6,15 +6,16 @@ import pytest
 from PIL import Image
 
 import minicnn as mc
-from minicnn import models, training
-from minicnn.attack import l2_attack
-from minicnn.backend import to_numpy
+from minicnn import models
+from minicnn.core.backend import to_numpy
 from minicnn.data import Dataset
-from minicnn.evaluation import evaluate
-from minicnn.generate.feedforward import Lessons, StylizerTraining
 from minicnn.generate.inversion import Recipe, invert
-from minicnn.generate.recipes import recipe_for
-from minicnn.generate.style import Style, Transfer
+from minicnn.generate.style.one_pass import Lessons, StylizerTraining
+from minicnn.generate.style.recipes import recipe_for
+from minicnn.generate.style.transfer import Style, Transfer
+from minicnn.training import classifier
+from minicnn.training.attack import l2_attack
+from minicnn.training.evaluation import evaluate
 
 MODE, STEPS = "fast", 20
 
@@ -40,8 +41,8 @@ def pictures(n=40):
 
 
 def run(device, optimizer, path=None, steps=STEPS):
-    settings = training.Settings(epochs=5, batch=10, lr=.02, optimizer=optimizer, augment="none", average=.9, epsilon=.1)
-    run = training.Training(Net().to(device), pictures(), settings, path)
+    settings = classifier.Settings(epochs=5, batch=10, lr=.02, optimizer=optimizer, augment="none", average=.9, epsilon=.1)
+    run = classifier.Training(Net().to(device), pictures(), settings, path)
     for _ in range(steps // 4):
         run.run_epoch(quiet=True)
     return run
@@ -63,7 +64,7 @@ def test_a_checkpoint_opens_on_the_other_device(cp, tmp_path, first, second):
     path = tmp_path / "run.ckpt"
     whole = run("cpu", "sgd", steps=8)
     run(first, "sgd", path, steps=4)
-    resumed = training.Training(Net().to(second), pictures(), whole.settings, path)
+    resumed = classifier.Training(Net().to(second), pictures(), whole.settings, path)
     resumed.resume()
     resumed.run_epoch(quiet=True)
     for name, wanted in whole.model.state_dict().items():
@@ -83,8 +84,8 @@ def test_opinions_attacks_and_evaluation_as_numpy(cp):
     found = []
     for device in ("cpu", "cuda"):
         model, data = Net().to(device), pictures(12)
-        found.append((training.predict(model, data.images_float(slice(0, 12))), evaluate(model, data).probabilities,
-                      training.accuracy(model, data, lambda model, x, labels: l2_attack(model, x, labels, steps=2))))
+        found.append((classifier.predict(model, data.images_float(slice(0, 12))), evaluate(model, data).probabilities,
+                      classifier.accuracy(model, data, lambda model, x, labels: l2_attack(model, x, labels, steps=2))))
     for wanted, got in zip(*found):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 
@@ -102,7 +103,7 @@ def test_weights_saved_on_one_device_load_on_the_other(cp, tmp_path):
     models.save(there, tmp_path / "net.safetensors")
     here = models.load(tmp_path / "net.safetensors")
     x = np.random.default_rng(0).random((2, 32, 32, 3), dtype=np.float32)
-    np.testing.assert_allclose(training.predict(there, x), training.predict(here, x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(classifier.predict(there, x), classifier.predict(here, x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [

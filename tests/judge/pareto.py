@@ -27,16 +27,17 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn import foreign, models
-from minicnn.foreign.adapt import adapt
-from minicnn.generate.colour import histogram_matched
-from minicnn.generate.extractor import Extractor
-from minicnn.generate.recipes import recipe_for
-from minicnn.generate.style import Style, Transfer, of_side
-from minicnn.generate.textures import LOSSES, moments
+from minicnn import models
+from minicnn.core.tensor import no_grad, tensor
+from minicnn.files import foreign
+from minicnn.generate.style.colour import histogram_matched
+from minicnn.generate.style.recipes import recipe_for
+from minicnn.generate.style.textures import LOSSES, moments
+from minicnn.generate.style.transfer import Style, Transfer, of_side
 from minicnn.images import read_image, resize, write_image
+from minicnn.inside.extractor import Extractor
 from minicnn.layers import avg_pool2d
-from minicnn.tensor import no_grad, tensor
+from minicnn.models.adapt import adapt
 
 CONTENTS = ("tubingen.jpg", "golden_gate.jpg", "chelsea.png", "coffee.png")
 STYLES = ("starry_night.jpg", "the_scream.jpg", "great_wave.jpg", "composition_vii.jpg")

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from minicnn import arithmetic as mc
-from minicnn.tensor import tensor
+from minicnn.core import arithmetic as mc
+from minicnn.core.tensor import tensor
 
 torch = pytest.importorskip("torch")
 draws = pytest.mark.parametrize("seed", range(6))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn import foreign
-from minicnn.foreign import UnreadableWeights
-from minicnn.foreign.adapt import adapt
+from minicnn.files import foreign
+from minicnn.files.foreign import UnreadableWeights
+from minicnn.models.adapt import adapt
 from torchfiles import save_legacy, save_zip
 
 torch = pytest.importorskip("torch")
@@ -105,10 +105,10 @@ def test_bfloat16_in_safetensors(tmp_path):
 def test_it_is_read_without_pytorch(tmp_path):
     state = Network().state_dict()
     torch.save(state, tmp_path / "net.pth")
-    program = ("import sys; sys.modules['torch'] = None; from minicnn import foreign; "
+    program = ("import sys; sys.modules['torch'] = None; from minicnn.files import foreign; "
                f"print(*foreign.read({str(tmp_path / 'net.pth')!r})[0])")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
-                          cwd=Path(foreign.__file__).parents[2])
+                          cwd=Path(foreign.__file__).parents[3])
     assert done.stdout.split() == list(state)
 
 

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from minicnn.layers.normalize import batch_norm, group_norm, layer_norm, local_response_norm
-from minicnn.tensor import tensor
+from minicnn.core.tensor import tensor
+from minicnn.layers.norm import batch_norm, group_norm, layer_norm, local_response_norm
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

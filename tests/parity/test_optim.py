@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from minicnn import optim
-from minicnn.tensor import Tensor, differentiable, tensor
+from minicnn.core.tensor import Tensor, differentiable, tensor
 
 torch = pytest.importorskip("torch")
 

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
+from minicnn.core.tensor import tensor
 from minicnn.layers.pool import adaptive_avg_pool2d, avg_pool2d, global_avg_pool2d, max_pool2d
-from minicnn.tensor import tensor
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
+from minicnn.core.tensor import tensor
 from minicnn.generate import Box, view
 from minicnn.layers.resample import upsample
-from minicnn.tensor import tensor
 
 torch = pytest.importorskip("torch")
 MODES = [dict(mode="nearest"), dict(mode="bilinear"), dict(mode="bilinear", align_corners=True)]

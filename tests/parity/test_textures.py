@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
+from minicnn.core.tensor import tensor
 from minicnn.generate.objectives import roughness, total_variation
-from minicnn.generate.textures import LOSSES, axes, moments, projected, sliced_loss, slices
-from minicnn.tensor import tensor
+from minicnn.generate.style.textures import LOSSES, axes, moments, projected, sliced_loss, slices
 
 torch = pytest.importorskip("torch")
 

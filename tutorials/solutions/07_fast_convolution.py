@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import minicnn as mc
-from minicnn.parallel import in_parallel
+from minicnn.core.threads import in_parallel
 
 rng = np.random.default_rng(0)
 
@@ -202,7 +202,7 @@ assert error(right, x, weight) < 1e-4
 
 # (c) One array for the tiles of all blocks.  With one thread or one block it is right.  With two of both, now and then, one
 # thread writes its pixels while the other is multiplying.  No size is sure to fail, so a test may pass for weeks: it takes
-# many runs and a comparison bit for bit.  (It can be done properly: `minicnn.parallel.workspace` gives each thread an array
+# many runs and a comparison bit for bit.  (It can be done properly: `minicnn.core.threads.workspace` gives each thread an array
 # of its own.)
 shared = {}
 race = make_conv(new=lambda shape, dtype: shared.setdefault(shape, np.empty(shape, dtype)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import minicnn as mc
-from minicnn.cuda import Kernels
+from minicnn.core.kernels import Kernels
 
 TUTORIALS = Path(__file__).resolve().parents[1]
 sys.path += [str(TUTORIALS), str(TUTORIALS.parent / "tests" / "cuda")]

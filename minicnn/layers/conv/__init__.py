@@ -5,8 +5,8 @@ weight_gradient, and suits, whether it can do it.  `choice` has them all in a ta
 """
 from dataclasses import replace
 
-from ...arithmetic import pad_array, pad_gradient
-from ...tensor import Tensor, differentiable, once
+from ...core.arithmetic import pad_array, pad_gradient
+from ...core.tensor import Tensor, differentiable, once
 from .. import init
 from ..module import Module
 from .choice import choose, exact

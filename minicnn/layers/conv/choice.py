@@ -14,8 +14,8 @@ Winograd's rounds more than the others do: about 1e-5 of the largest value in fl
 import contextlib
 import contextvars
 
-from ...backend import device_of, is_gpu_array
-from ...cuda import runs_kernels
+from ...core.backend import device_of, is_gpu_array
+from ...core.kernels import runs_kernels
 from . import depthwise, im2col, implicit, naive, pointwise, winograd
 
 ALGORITHMS = {"naive": naive, "im2col": im2col, "pointwise": pointwise, "depthwise": depthwise,

@@ -5,10 +5,10 @@ There is nothing to multiply as matrices: it is kh * kw times "shift, multiply, 
 """
 import numpy as np
 
-from ...arithmetic import pad_array
-from ...backend import array_library
-from ...cuda import Kernels, in_c_order, runs_kernels
-from ...parallel import image_blocks, in_parallel, slices, workspace
+from ...core.arithmetic import pad_array
+from ...core.backend import array_library
+from ...core.kernels import Kernels, in_c_order, runs_kernels
+from ...core.threads import image_blocks, in_parallel, slices, workspace
 from .epilogue import finish, in_a_row, through_relu
 from .im2col import patches_of_tap
 

@@ -1,9 +1,9 @@
 """What comes behind a convolution, done by each algorithm while its block of the output is still in cache."""
 import numpy as np
 
-from ...backend import array_library, is_gpu_array
-from ...cuda import fused
-from ...parallel import image_blocks, in_parallel, slices
+from ...core.backend import array_library, is_gpu_array
+from ...core.kernels import fused
+from ...core.threads import image_blocks, in_parallel, slices
 
 BLOCK_BYTES = 1 << 20
 ACTIVATIONS = (None, "relu")

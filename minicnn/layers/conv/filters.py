@@ -12,7 +12,7 @@ import weakref
 
 import numpy as np
 
-from ...hold import hold, release
+from ...core.locks import hold, release
 
 KEEP_BYTES = 64 << 20             # copies and filters of weights that are not frozen; beyond that they are transformed anew
 

@@ -5,9 +5,9 @@ filters as columns, (kh*kw*C, K), is the whole convolution.  The patches overlap
 kh*kw times; it is therefore made for a block of output pixels at a time, small enough to stay in cache.
 (Chellapilla, Puri, Simard 2006, "High Performance Convolutional Neural Networks for Document Processing".)
 """
-from ...arithmetic import pad_array
-from ...backend import array_library, is_gpu_array
-from ...parallel import PRODUCT, SMALL_PRODUCT, image_blocks, in_parallel, matmul, slices, workspace
+from ...core.arithmetic import pad_array
+from ...core.backend import array_library, is_gpu_array
+from ...core.threads import PRODUCT, SMALL_PRODUCT, image_blocks, in_parallel, matmul, slices, workspace
 from .epilogue import finish, through_relu
 from .geometry import Geometry
 

@@ -7,8 +7,8 @@ Its twin is `im2col`, which makes the same products in the same order of taps.
 import math
 from typing import NamedTuple
 
-from ...backend import array_library
-from ...cuda import Kernels, in_c_order
+from ...core.backend import array_library
+from ...core.kernels import Kernels, in_c_order
 from .epilogue import through_relu
 
 kernels = Kernels(__file__, "implicit.cu")

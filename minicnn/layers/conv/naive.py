@@ -6,7 +6,7 @@
 (what the field calls convolution is a correlation: the kernel is not turned).  The three functions visit the same products.
 A product x*w that adds to y adds dy*w to dx and dy*x to dw.
 """
-from ...backend import array_library
+from ...core.backend import array_library
 from .epilogue import finish, through_relu
 
 

@@ -2,7 +2,7 @@
 
 (Lin, Chen, Yan 2014, "Network in Network", section 3.1.)
 """
-from ...parallel import matmul
+from ...core.threads import matmul
 from .epilogue import finish, through_relu
 
 FOR = "1x1, stride 1, no padding, one group"

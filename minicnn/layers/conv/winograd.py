@@ -29,7 +29,7 @@ from itertools import groupby
 
 import numpy as np
 
-from ...parallel import SMALL_PRODUCT, image_blocks, in_parallel, slices, small_rows, workspace
+from ...core.threads import SMALL_PRODUCT, image_blocks, in_parallel, slices, small_rows, workspace
 from .epilogue import cut_off
 from .filters import is_frozen, kept
 

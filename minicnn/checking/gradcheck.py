@@ -1,0 +1,453 @@
+"""Is a gradient right?  Any operation, or any composition of them, is held against central differences of itself.
+
+    def halve(x): ...                              # your own @differentiable operation
+    print(gradcheck(halve, np.random.randn(3, 4))) # a table, or a GradientError that says what is wrong
+
+The analytic gradient of  s = sum(dy * y)  comes from `backward(dy)`, the numeric one from the function's values alone:
+
+    ds/dx_i  ~  (s(x_i + h) - s(x_i - h)) / 2h          error O(h^2), in float64
+
+The upstream gradient dy is random, and drawn twice: with dy = 1 everywhere many wrong rules look right.
+
+Kinks.  At a corner (relu at 0, a tie of max) there is no derivative to compare with.  Whether an element stands at
+one is decided from the function's values only, never from the gradient under test, so that no wrong gradient can be
+excused.  With C(h) the central difference and S(h) = (s(x + h) - 2 s(x) + s(x - h)) / h the change of slope across x, a
+smooth function has C(h) = C(h/2) and S(h) = 2 S(h/2), up to h^2.  A corner that falsifies C(h/2) by e breaks one of the
+two equations by at least 2/3 e, wherever it lies.  So elements are checked that break neither by .4 tolerances; the
+others are left out, and counted.
+
+Sources: Stanford CS231n, "Neural networks part 3: gradient checks" (relative error, random dy);  Chainer's
+`gradient_check` (probing for points where the function is not differentiable).
+"""
+import dataclasses
+import inspect
+import itertools
+import math
+
+import numpy as np
+
+from ..core.backend import array_library, to_numpy
+from ..core.tensor import Tensor, no_grad
+
+ENOUGH_TO_RECOGNISE = 20        # elements compared when the cause of a wrong gradient is looked for
+
+
+class GradientError(AssertionError):
+    """A gradient is wrong, or cannot be checked; the message names function, input, index, numbers and likely cause."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InputReport:
+    """What was found for one input: elements compared, elements left out at kinks, the largest relative error."""
+    name: str
+    shape: tuple
+    checked: int
+    kinks: int
+    error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientReport:
+    """The gradients of `function` are right; one `InputReport` for each input.  `print` shows a table."""
+    function: str
+    inputs: tuple
+
+    @property
+    def error(self):
+        """The largest relative error of all inputs."""
+        return max(row.error for row in self.inputs)
+
+    @property
+    def kinks(self):
+        """How many elements were left out because the function has a kink there."""
+        return sum(row.kinks for row in self.inputs)
+
+    def __str__(self):
+        lines = [f"{self.function}: gradients agree with central differences",
+                 f"  {'input':<14} {'shape':<18} {'checked':>8} {'at a kink':>10} {'largest error':>14}"]
+        for row in self.inputs:
+            lines.append(f"  {row.name:<14} {row.shape!s:<18} {row.checked:>8} {row.kinks:>10} {row.error:>14.1e}")
+        return "\n".join(lines)
+
+
+def gradcheck(function, *tensors, samples=None, seed=0, step=1e-6, tolerance=1e-6, kinks_allowed=0.5):
+    """Prove the gradients of `function` at these inputs, or raise a GradientError that says where they are wrong.
+
+    function       from tensors to one tensor: an operation, or anything composed of operations
+    tensors        its arguments.  Every floating array or Tensor is copied to float64 and checked, whether it asked for
+                   gradients or not; everything else (None, numbers, arrays of integers) is passed on as it is.  What
+                   shall not be checked is closed over: gradcheck(lambda x: conv2d(x, weight, stride=2), x)
+    samples        check only this many elements of each input, drawn at random; None: every element (each one costs
+                   four calls of `function`)
+    seed           of the two upstream gradients and of the sample
+    step           h of the differences, taken to the nearest power of two, so that x + h - x is h
+    tolerance      the largest relative error allowed:  |analytic - numeric| / max(|analytic|, |numeric|, floor), where
+                   the floor is a tenth of the input's largest gradient, or what rounding alone can do if that is more
+    kinks_allowed  the share of an input's elements that may stand at a kink; with more, "hit a kink" is raised
+
+    Returns a GradientReport.  Raises GradientError for a wrong gradient and for what hides or spoils one: an output
+    that is not finite or not float64, a function that gives another result when called twice, or that modifies its
+    inputs or dy.  Raises TypeError when no input is floating or the function does not return a Tensor.
+    """
+    rng = np.random.default_rng(seed)
+    subject = _Subject(function, tensors, 2.0 ** round(math.log2(step)), tolerance)
+    upstreams = [subject.upstream(rng) for _ in range(2)]
+    analytic = [subject.gradients(dy) for dy in upstreams]       # analytic[upstream][input]
+    reports = []
+    for i in range(len(subject.leaves)):
+        positions = _choose(subject.leaves[i].size, samples, rng)
+        measured = subject.measure(i, positions, upstreams)
+        reports.append(_judge(subject, i, [gradients[i] for gradients in analytic], measured, kinks_allowed))
+    return GradientReport(subject.name, tuple(reports))
+
+
+def _choose(size, samples, rng):
+    """The flat positions of the elements to check."""
+    if samples is None or samples >= size:
+        return np.arange(size)
+    return np.sort(rng.choice(size, samples, replace=False))
+
+
+# ------------------------------------------------------------------------------------- the function under test
+
+class _Subject:
+    """The function under test together with its float64 inputs.
+
+    arguments  what it is called with;  leaves  those arguments that are checked;  names  their parameter names
+    y          its output at these inputs, an array
+    """
+
+    def __init__(self, function, arguments, step, tolerance):
+        self.function, self.name, self.step, self.tolerance = function, _name_of(function), step, tolerance
+        self.arguments = [_float64_leaf(argument) for argument in arguments]
+        checked = [i for i, argument in enumerate(self.arguments) if isinstance(argument, Tensor)
+                   and argument.requires_grad]
+        if not checked:
+            raise TypeError(f"gradcheck({self.name}): none of its {len(arguments)} inputs is a floating array or "
+                            "Tensor, so there is no gradient to check")
+        names = _parameter_names(function, len(arguments))
+        self.leaves, self.names = [self.arguments[i] for i in checked], [names[i] for i in checked]
+        self.originals = [leaf.data.copy() for leaf in self.leaves]
+        self.y = self._sane_output()
+
+    def call(self):
+        """The output tensor, recorded."""
+        y = self.function(*self.arguments)
+        if not isinstance(y, Tensor):
+            raise TypeError(f"gradcheck({self.name}): it must return one Tensor, not {type(y).__name__}; "
+                            "decorate an operation on arrays with @differentiable")
+        return y
+
+    def _sane_output(self):
+        y = self.call().data
+        if y.dtype != np.float64:
+            self.fail(f"the output is {y.dtype} for float64 inputs: float64 must go through untouched")
+        if not bool(array_library(y).isfinite(y).all()):
+            self.fail("the output holds a NaN or an infinity at these inputs: choose others")
+        y = y.copy()
+        self._forbid_changes("the forward pass")
+        if not bool((self.call().data == y).all()):
+            self.fail("two calls with the same inputs gave different outputs: fix the seed inside the function, for "
+                      "example lambda x: dropout(x, 0.5, np.random.default_rng(0))")
+        return y
+
+    def _forbid_changes(self, culprit):
+        for leaf, original, name in zip(self.leaves, self.originals, self.names):
+            if not bool((leaf.data == original).all()):
+                self.fail(f"{culprit} modified its input {name}: compute into a new array")
+
+    def fail(self, message):
+        """Raise a GradientError with the function's name in front."""
+        raise GradientError(f"{self.name}: {message}")
+
+    def upstream(self, rng):
+        """A random upstream gradient dy, on the device of the output."""
+        return array_library(self.y).asarray(rng.standard_normal(self.y.shape))
+
+    def gradients(self, dy):
+        """The analytic gradients of sum(dy * y), one NumPy array for each leaf, or None where none arrived."""
+        for leaf in self.leaves:
+            leaf.zero_grad()
+        seed, y = dy.copy(), self.call()
+        if y.requires_grad:
+            self._backward(y, seed)
+        if not bool((seed == dy).all()):
+            self.fail("a gradient rule modified dy, the upstream gradient: compute into a new array")
+        self._forbid_changes("the backward pass")
+        return [self._sane_gradient(leaf, name) for leaf, name in zip(self.leaves, self.names)]
+
+    def _backward(self, y, dy):
+        try:
+            y.backward(dy)
+        except ValueError as error:
+            if "read-only" in str(error):
+                self.fail("a gradient rule modified an array of the forward pass: compute into a new array")
+            if not str(error).startswith("gradient rule"):
+                raise
+            self.fail(f"{error}.\nLikely cause: missing sum over a broadcast axis")
+
+    def _sane_gradient(self, leaf, name):
+        if leaf.grad is None:
+            return None
+        if leaf.grad.dtype != np.float64:
+            self.fail(f"the gradient of {name} is {leaf.grad.dtype} for float64 inputs")
+        if not bool(array_library(leaf.grad).isfinite(leaf.grad).all()):
+            self.fail(f"the gradient of {name} holds a NaN or an infinity")
+        return to_numpy(leaf.grad)
+
+    def measure(self, i, positions, upstreams):
+        """Numeric derivatives of leaf i at these flat positions, for each dy: a `_Measured`."""
+        with np.errstate(all="ignore"):                    # past the edge of a domain (log, sqrt) lies NaN
+            found = np.array([self._differences(self.leaves[i].data, position, upstreams) for position in positions])
+        numeric, doubt = found.reshape(len(positions), len(upstreams), 2).T                      # (U, E) each
+        return _Measured(positions, upstreams, numeric, doubt, self._noise(upstreams), self.tolerance)
+
+    def _noise(self, upstreams):
+        """By how much rounding may change a difference (U, 1): a hundred units in the last place of the output, over h.
+
+        Of the whole output: an output that did not move may be one whose move was rounded away.
+        """
+        rounding = 100 * np.finfo(np.float64).eps / self.step
+        return np.array([[rounding * _norm(dy * self.y)] for dy in upstreams])
+
+    def _differences(self, x, position, upstreams):
+        """For each dy: the central difference, and by how much a kink puts it in doubt (see the top of this file)."""
+        index, h = np.unravel_index(position, x.shape), self.step
+        ahead, behind = self._moved(x, index, h), self._moved(x, index, -h)
+        near_ahead, near_behind = self._moved(x, index, h / 2), self._moved(x, index, -h / 2)
+        slope = (near_ahead - near_behind) / h
+        unequal = (ahead - behind) / (2 * h) - slope                            # C(h) - C(h/2)
+        bend = (ahead - 2 * self.y + behind) / h
+        unhalved = bend - 4 * (near_ahead - 2 * self.y + near_behind) / h       # S(h) - 2 S(h/2)
+        return [(_dot(dy, slope), max(abs(_dot(dy, unequal)), abs(_dot(dy, unhalved)))) for dy in upstreams]
+
+    def _moved(self, x, index, offset):
+        """The output with one element of x moved."""
+        original = float(x[index])
+        x[index] = original + offset
+        with no_grad():
+            y = self.call().data.copy()                         # a reshape gives a view of x, which moves back now
+        x[index] = original
+        return y
+
+
+def _float64_leaf(argument):
+    """A float64 copy that wants gradients, in the same order of memory (a transposed array stays one)."""
+    data = argument.data if isinstance(argument, Tensor) else argument
+    if not hasattr(data, "dtype") or data.dtype.kind != "f":
+        return argument
+    return Tensor(array_library(data).array(data, dtype=np.float64, order="K"), requires_grad=True)
+
+
+def _name_of(function):
+    function = getattr(function, "func", function)          # functools.partial
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _parameter_names(function, count):
+    """The names of the first parameters; 'input 3' where they have none (in *tensors, or a built-in)."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        parameters = ()
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    return names + [f"input {i}" for i in range(len(names), count)]
+
+
+def _dot(a, b):
+    return float((a * b).sum())
+
+
+def _norm(array):
+    return _dot(array, array) ** 0.5
+
+
+# ------------------------------------------------------------------------------------------------ the verdict
+
+class _Measured:
+    """Numeric derivatives of one input.
+
+    positions  (E,) flat positions of the elements      upstreams  the U upstream gradients
+    numeric    (U, E)                                   floor      (U, 1) the smallest scale errors are divided by
+    settled    (E,) False where the function has a kink: decided from its own values alone
+    """
+
+    def __init__(self, positions, upstreams, numeric, doubt, noise, tolerance):
+        self.positions, self.upstreams, self.numeric = positions, upstreams, numeric
+        least = noise / tolerance
+        trusted = doubt <= 0.4 * tolerance * np.maximum(abs(numeric), least)            # a jump must not set the scale
+        largest = np.max(abs(numeric), axis=1, keepdims=True, initial=0, where=trusted)
+        self.floor = np.maximum(0.1 * largest, least)
+        settled = doubt <= 0.4 * tolerance * np.maximum(abs(numeric), self.floor)       # (U, E); NaN is not settled
+        self.settled = settled.all(axis=0)
+
+
+def _judge(subject, i, analytic, measured, kinks_allowed):
+    """The InputReport of input i, or a GradientError.   analytic: its gradient for each upstream gradient."""
+    kinks = int((~measured.settled).sum())
+    if kinks > kinks_allowed * len(measured.positions):
+        subject.fail(f"hit a kink at {kinks} of {len(measured.positions)} elements of {subject.names[i]}: left and "
+                     "right of them the function's own slopes differ, so there is nothing to compare with. Move the "
+                     "inputs away from zeros of relu, ties of max and the like (or does it compute in float32 inside?)")
+    worst = 0.0
+    for u, gradient in enumerate(analytic):
+        case = _Case(subject, i, u, gradient, measured)
+        worst = max(worst, case.errors.max(initial=0))
+        if worst > subject.tolerance:
+            raise GradientError(case.message())
+    return InputReport(subject.names[i], subject.leaves[i].shape, len(measured.positions) - kinks, kinks, float(worst))
+
+
+class _Case:
+    """One input's gradient for one upstream gradient: analytic beside numeric, at the settled elements (E,)."""
+
+    def __init__(self, subject, i, u, gradient, measured):
+        self.subject, self.i, self.dy, self.missing = subject, i, measured.upstreams[u], gradient is None
+        self.gradient = np.zeros(subject.leaves[i].shape) if gradient is None else gradient
+        self.positions = measured.positions[measured.settled]
+        self.numeric, self.floor = measured.numeric[u, measured.settled], float(measured.floor[u, 0])
+        self.analytic = self.gradient.reshape(-1)[self.positions]
+        scale = np.maximum(np.maximum(abs(self.analytic), abs(self.numeric)), self.floor)
+        self.errors = abs(self.analytic - self.numeric) / np.where(scale > 0, scale, 1)
+        self.wrong = self.errors > subject.tolerance
+
+    def message(self):
+        """Function, input, index, both numbers, the error and the likely cause."""
+        at = int(self.errors.argmax())
+        index = ", ".join(str(int(k)) for k in np.unravel_index(self.positions[at], self.gradient.shape))
+        text = (f"{self.subject.name}: the gradient of {self.subject.names[self.i]} {self.gradient.shape} is wrong at "
+                f"[{index}]: analytic {self.analytic[at]:.9g}, numeric {self.numeric[at]:.9g}, relative error "
+                f"{self.errors[at]:.1e} where {self.subject.tolerance:.0e} is allowed; "
+                f"{int(self.wrong.sum())} of {len(self.wrong)} elements are wrong")
+        cause = _likely_cause(self)
+        return f"{text}.\nLikely cause: {cause}" if cause else text
+
+    def matches(self, candidate):
+        """Whether these numbers (E,), where they are not NaN, are the numeric gradient."""
+        known = ~np.isnan(candidate)
+        close = abs(candidate - self.numeric) <= 1e-4 * np.maximum(abs(self.numeric), self.floor)
+        return known.sum() >= min(3, len(known)) and bool(close[known].all())
+
+    def few(self):
+        """Where, in the arrays of this case, some of the wrong elements stand."""
+        return np.flatnonzero(self.wrong)[:ENOUGH_TO_RECOGNISE]
+
+    def explained_by(self, upstream, analytic):
+        """Whether `analytic` (E,) is, at those few, the numeric gradient for another upstream gradient."""
+        few = self.few()
+        numeric = self.subject.measure(self.i, self.positions[few], [upstream]).numeric[0]
+        close = abs(analytic[few] - numeric) <= 1e-4 * np.maximum(abs(numeric), self.floor)
+        return bool(close.all())
+
+
+# ------------------------------------------------------------------------------------------- the likely cause
+
+def _likely_cause(case):
+    """In one sentence what mistake gives just these numbers; None where one cannot tell."""
+    clues = (_clue_nothing, _clue_factor, _clue_rearranged, _clue_one_slice, _clue_ones, _clue_constant, _clue_some)
+    for clue in clues:
+        cause = clue(case)
+        if cause:
+            return cause
+    return None
+
+
+def _clue_nothing(case):
+    if case.missing:
+        return "no gradient arrived: this parameter has no rule, or its tensor was detached on the way"
+    if not case.gradient.any():
+        return "the gradient is zero everywhere"
+    return None
+
+
+def _clue_factor(case):
+    """Is the analytic gradient the numeric one times a constant?"""
+    factor = float(case.analytic @ case.numeric) / float(case.numeric @ case.numeric or 1)
+    if factor == 0 or not case.matches(case.analytic / factor):
+        return None
+    if abs(factor + 1) < 1e-4:
+        return "wrong sign: every element is -1 times what it should be"
+    size = abs(factor) if abs(factor) >= 1 else 1 / abs(factor)
+    shown = f"{factor:.6g}" if abs(factor) >= 1 else f"1/{size:.6g}"
+    return f"a constant factor: every element is {shown} times what it should be" + _where_from(case, size)
+
+
+def _where_from(case, size):
+    """The quantities of this call that equal the factor."""
+    x, y = case.gradient, case.subject.y
+    known = [(f"the length of axis {k} of the input", n) for k, n in enumerate(x.shape)]
+    known += [(f"the length of axis {k} of the output", n) for k, n in enumerate(y.shape)]
+    known += [("the size of the input", x.size), ("the size of the output", y.size)]
+    found = [name for name, n in known if n > 1 and abs(size - n) < 1e-4 * n]
+    found += ["the 2 of a square"] if abs(size - 2) < 1e-4 else []
+    return f"; scaled by N = {size:.6g}, {', or '.join(found)}?" if found else ""
+
+
+def _clue_rearranged(case):
+    for how, candidate in _rearrangements(case.gradient):
+        if case.matches(candidate.reshape(-1)[case.positions]):
+            return f"the right numbers in the wrong places: {how}"
+    return None
+
+
+def _rearrangements(gradient):
+    """The gradient transposed, flipped and shifted, each with the name of that mistake."""
+    axes = range(gradient.ndim)
+    for a, b in itertools.combinations(axes, 2):
+        if gradient.shape[a] == gradient.shape[b]:
+            yield f"transposed, axes {a} and {b} are exchanged", gradient.swapaxes(a, b)
+    for axis in axes:
+        yield f"flipped along axis {axis}", np.flip(gradient, axis)
+    for pair in itertools.combinations(axes, 2):
+        yield f"flipped along axes {pair[0]} and {pair[1]} (a filter turned by 180 degrees)", np.flip(gradient, pair)
+    for axis, by in itertools.product(axes, (1, -1)):
+        yield f"shifted by {-by} along axis {axis}", _shift(gradient, by, axis)
+
+
+def _shift(array, by, axis):
+    """The array moved by one element; NaN (unknown) where something would have to come in from outside."""
+    moved = np.moveaxis(np.roll(array, by, axis).astype(np.float64), axis, 0)
+    moved[0 if by > 0 else -1] = np.nan
+    return np.moveaxis(moved, 0, axis)
+
+
+def _clue_one_slice(case):
+    """Does the gradient hear of one slice of dy only?  Then a sum over that axis is missing."""
+    if not case.analytic[case.few()].any():
+        return None
+    for axis, n in enumerate(case.dy.shape):
+        for k in (0, n - 1) if n > 1 else ():
+            if case.explained_by(_only(case.dy, axis, k), case.analytic):
+                return ("missing sum over a broadcast axis: this is what "
+                        f"element {k} of the output's axis {axis} gives alone")
+    return None
+
+
+def _only(dy, axis, k):
+    """dy with everything set to zero but element k of one axis."""
+    alone, at = array_library(dy).zeros_like(dy), (slice(None),) * axis + (k,)
+    alone[at] = dy[at]
+    return alone
+
+
+def _clue_ones(case):
+    ones = array_library(case.dy).ones_like(case.dy)
+    gradient = case.subject.gradients(ones)[case.i]
+    if case.explained_by(ones, gradient.reshape(-1)[case.positions]):
+        return "right only for an upstream gradient of ones: the rule must use every element of dy"
+    return None
+
+
+def _clue_constant(case):
+    if case.gradient.size > 1 and np.ptp(case.gradient) == 0:
+        return "the gradient is the same number everywhere"
+    return None
+
+
+def _clue_some(case):
+    wrong, total = int(case.wrong.sum()), len(case.wrong)
+    if wrong == 1 and total > 2:
+        return "only this element is wrong, all others are right: a special case, a border?"
+    if wrong < total:
+        return f"some elements right ({total - wrong}), others wrong ({wrong}): `=` where `+=` is needed, or a border?"
+    return None

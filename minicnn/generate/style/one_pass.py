@@ -1,0 +1,173 @@
+"""One style, learned: a Stylizer is trained until what it makes of photographs has their content and that style.
+
+The loss is the one of a style transfer (see goal.py); only the leaves are others, the weights of a network instead of
+pixels.  So after the training a transfer is a single pass.
+"""
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ...core.backend import to_device
+from ...core.tensor import no_grad, raise_first_nonfinite, tensor
+from ...files import weights
+from ...images import read_image, resize
+from ...inside.extractor import Extractor
+from ...layers.loss import mse_loss
+from ...models.stylizer import Stylizer
+from ...optim import Adam, Cosine
+from ..objectives import roughness
+from .textures import LOSSES, moments
+from .tiles import Tiling
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """How a Stylizer is trained.
+
+    steps, batch   steps of Adam, pictures in each
+    side           of the square crops that are learned from, in pixels
+    lr             of Adam at first; it falls to 0 as a cosine
+    width, blocks  of the Stylizer
+    seed           of its weights, and of the crops
+    """
+    steps: int = 1000
+    batch: int = 2
+    side: int = 128
+    lr: float = 3e-3
+    width: int = 16
+    blocks: int = 3
+    seed: int = 0
+
+
+class Crops:
+    """Random squares of photographs, each of them a function of (seed, step).
+
+    photographs   paths of picture files, read once and kept as bytes; smaller ones are enlarged to hold a crop
+    side          of the squares, in pixels
+    """
+
+    def __init__(self, photographs, side, seed=0):
+        self.side, self.seed = side, seed
+        self.pictures = [_bytes(read_image(path), side) for path in photographs]
+        if not self.pictures:
+            raise ValueError("there are no photographs to learn from")
+
+    def batch(self, step, count):
+        """(count, side, side, 3) float32 in 0..1: of random photographs, half of them mirrored."""
+        rng = np.random.default_rng([self.seed, step])
+        return np.stack([self._crop(rng) for _ in range(count)])
+
+    def _crop(self, rng):
+        picture = self.pictures[rng.integers(len(self.pictures))]
+        top, left = (int(rng.integers(length - self.side + 1)) for length in picture.shape[:2])
+        crop = picture[top:top + self.side, left:left + self.side]
+        return (crop[:, ::-1] if rng.random() < .5 else crop).astype(np.float32) / 255
+
+
+def _bytes(picture, side):
+    """uint8, its shorter side between one and two crops long, so that a crop shows more than a patch."""
+    shorter = min(picture.shape[:2])
+    factor = side / shorter if shorter < side else min(1, 2 * side / shorter)
+    size = tuple(max(side, round(length * factor)) for length in picture.shape[:2])
+    return np.rint(np.clip(resize(picture, size, "lanczos"), 0, 1) * 255).astype(np.uint8)
+
+
+class StylizerTraining:
+    """One training: the network, the optimizer and the place.   StylizerTraining(style, photographs, model, recipe).run()
+
+    style         (H, W, 3) in 0..1, of whatever size: it is looked at with its longer side three crops long
+    photographs   paths of picture files
+    model         the network in whose features pictures are compared;  recipe: a StyleRecipe, of its layers and weights
+    """
+
+    def __init__(self, style, photographs, model, recipe, lessons=Lessons()):
+        if recipe.loss not in LOSSES:
+            raise ValueError(f"a stylizer learns with one of the losses {', '.join(LOSSES)}, not {recipe.loss!r}")
+        self.recipe, self.lessons, self.step_number, self.losses = recipe, lessons, 0, []
+        self.style, self.model = style, model
+        extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
+        extractor.freeze()
+        self.tiling = Tiling(extractor, recipe.margin)
+        self.crops = Crops(photographs, lessons.side, lessons.seed)
+        self.goals = self._goals(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1))
+        self.network = Stylizer(lessons.width, lessons.blocks, lessons.seed).to(model.device)
+        self.optimizer = Adam(self.network.parameters(), lessons.lr)
+        self.schedule = Cosine(lessons.lr, lessons.steps)
+
+    def _goals(self, style):
+        with no_grad():
+            maps = self._maps(tensor(style[None]).to(self.model.device))
+        return {layer: LOSSES[self.recipe.loss][0](moments(maps[layer]).arrays()) for layer in self.recipe.style}
+
+    def _maps(self, x):
+        """{layer: feature maps} of pictures x (N, H, W, 3), as a style transfer sees them."""
+        return {layer: look.map for layer, look in self.tiling.whole(x).items()}
+
+    def run(self, watch=None):
+        """To the end; returns the network.   watch: None, or a function of this training after a step"""
+        while self.step_number < self.lessons.steps:
+            self.step()
+            if watch:
+                watch(self)
+        return self.network.eval()
+
+    def step(self):
+        """One batch.  Raises FloatingPointError, with the operation's name, when the loss is no longer finite."""
+        x = to_device(self.crops.batch(self.step_number, self.lessons.batch), self.model.device)
+        loss = self.loss(x)
+        if not np.isfinite(loss.item()):
+            raise_first_nonfinite(lambda: self.loss(x))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.lr = self.schedule(self.step_number)
+        self.optimizer.step()
+        self.losses.append(loss.item())
+        self.step_number += 1
+
+    def loss(self, x):
+        """Of photographs x (N, H, W, 3), an array: what the network makes of them, in content, style and roughness."""
+        y, recipe = self.network(x), self.recipe
+        maps = self._maps(y)
+        with no_grad():
+            wanted = self._maps(tensor(x))
+        content = sum(weight * mse_loss(maps[layer], wanted[layer].data) * (1 / self._size(wanted[layer].data))
+                      for layer, weight in recipe.content.items())
+        loss = recipe.content_weight * content + recipe.style_weight * self._style_loss(maps)
+        return loss + recipe.smoothness * roughness(y)
+
+    def _size(self, y):
+        return float((y * y).mean()) + 1e-8 if self.recipe.relative_content else 1.
+
+    def _style_loss(self, maps):
+        """The mean over the pictures: each has to have the style by itself."""
+        total, distance = sum(self.recipe.style.values()), LOSSES[self.recipe.loss][1]
+        return sum(weight / (total * len(maps[layer].data)) * distance(moments(maps[layer][n:n + 1]), self.goals[layer])
+                   for layer, weight in self.recipe.style.items() for n in range(len(maps[layer].data)))
+
+    # ---- Kept on disk
+
+    def save(self, path):
+        """Write a checkpoint, whole or not at all."""
+        arrays = {**{f"network.{name}": array for name, array in self.network.state_dict().items()},
+                  **{f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}}
+        place = {"step": self.step_number, "losses": self.losses, "training": self._described()}
+        weights.save(arrays, path, {"stylizing": json.dumps(place)})
+
+    def resume(self, path):
+        """Go on from a checkpoint.  Raises FileNotFoundError, or ValueError when it belongs to another training."""
+        arrays, metadata = weights.read(path)
+        place = json.loads(metadata.get("stylizing", "{}"))
+        if place.get("training") != self._described():
+            raise ValueError(f"{path} is no checkpoint of this training: take the same options, or begin anew "
+                             "without --resume")
+        for part, owner in (("network", self.network), ("optimizer", self.optimizer)):
+            owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
+                                   if name.startswith(part + ".")})
+        self.step_number, self.losses = place["step"], place["losses"]
+
+    def _described(self):
+        photographs = {str(i): picture for i, picture in enumerate(self.crops.pictures)}
+        return {"recipe": repr(self.recipe), "style": weights.hash_of({"style": self.style}),
+                "photographs": weights.hash_of(photographs), "network": weights.hash_of(self.model.features),
+                **asdict(self.lessons)}
