@@ -22,17 +22,18 @@ from .images import contact_sheet, read_image, read_settings, resize, square, wr
 from .inside.summary import summary
 from .layers import (GELU, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, CrossEntropyLoss, Dense,
                      Dropout, Dropout2d, Flatten, GlobalAvgPool2d, GroupNorm, L1Loss, LayerNorm, LeakyReLU,
-                     LocalResponseNorm, LogSoftmax, MSELoss, MaxPool2d, Module, Philox, ReLU, Sequential, SiLU, Sigmoid,
+                     LocalResponseNorm, LogSoftmax, MaxPool2d, Module, MSELoss, Philox, ReLU, Sequential, Sigmoid, SiLU,
                      Softmax, Tanh, Upsample, adaptive_avg_pool2d, avg_pool2d, batch_norm, conv2d, conv_transpose2d,
                      cross_entropy, dense, dropout, exact, gelu, global_avg_pool2d, gram, group_norm, init, l1_loss,
                      layer_norm, leaky_relu, local_response_norm, log_softmax, max_pool2d, mse_loss, relu, sigmoid, silu,
                      softmax, tanh, upsample, watching)
-from .models import save
+from .models.storing import save
 from .optim import (LBFGS, SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, StepDecay, WeightAverage, clip_grad_norm,
                     clip_grad_value)
 from .training import evaluation
 from .training.attack import l2_attack, linf_attack
 from .training.classification import classify
-from .training.classifier import Settings, Training, accuracy, predict
+from .training.classifier import Settings, Training
+from .training.prediction import accuracy, predict
 
 __version__ = "0.1.0"

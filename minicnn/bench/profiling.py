@@ -3,7 +3,7 @@ import functools
 import statistics
 import time
 
-from ..core.tensor import timing
+from .timing import timing
 
 WARM_UP, LEAST, SECONDS = 3, 3, 25               # rounds that do not count, rounds at least, about the time for all
 
@@ -14,7 +14,7 @@ def profiled(prepare, rounds):
     prepare() returns the round.  Medians over at most `rounds` of them; rows from the longest to the shortest.
     """
     reports, seen = [], []
-    with timing(functools.partial(_note, reports)):  # a plain function's closure would be searched for arrays: see hold.py
+    with timing(functools.partial(_note, reports)):  # a plain function's closure would be searched for arrays: see locks.py
         run = prepare()
         for _ in range(WARM_UP):
             run()

@@ -23,10 +23,10 @@ from .sides import TorchSide
 
 def main(side, *options):
     """Answer the lines on standard input, as one side, until they end."""
-    from ..core import threads
+    from ..core import malloc
     from .works import WORKS
     if "plain" not in options:
-        threads.keep_freed_memory()
+        malloc.keep_freed_memory()
     device = "cuda" if "cuda" in options else "cpu"
     prepare, settle, about = _preparer(side, device)
     forget_peak()

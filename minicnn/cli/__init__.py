@@ -1,13 +1,6 @@
 """The command line: `minicnn COMMAND ...`.
 
-    learning.py     train
-    evaluating.py   evaluate
-    pictures.py     classify, invert, show-settings
-    styling.py      style, style-train
-    augmenting.py   augment
-    importing.py    weights: list, fetch, import, show
-    inspecting.py   gradcheck, summary, doctor, bench
-    common.py       what they share
+One file a command: classify, invert, style, train, ... ; common.py is what they share.
 
 A command is a function  run(args) -> exit code  and a function that declares its arguments.  What goes wrong is
 raised, and told here in one line that names the thing and the mend.
@@ -20,8 +13,9 @@ import traceback
 import warnings
 
 from .. import __version__, interrupt
-from ..core import processes, threads
-from . import augmenting, evaluating, importing, inspecting, learning, pictures, styling
+from ..core import malloc, processes
+from . import (augment, bench, classify, doctor, evaluate, gradcheck, invert, show_settings, style, style_train, summary,
+               train, weights)
 from .common import complain
 
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)    # their messages were written for the user
@@ -32,7 +26,7 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         interrupt.as_usual()
-        threads.keep_freed_memory()
+        malloc.keep_freed_memory()
         with warnings.catch_warnings():
             warnings.showwarning = _told_warning
             code = _run(argv)
@@ -87,10 +81,8 @@ def make_parser():
     parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for declare in (pictures.add_invert, styling.add_style, styling.add_style_train,
-                    pictures.add_classify, pictures.add_show_settings,
-                    augmenting.add_augment, learning.add_train, evaluating.add_evaluate, importing.add_weights,
-                    inspecting.add_gradcheck, inspecting.add_summary, inspecting.add_doctor,
-                    inspecting.add_bench):
+    for declare in (invert.add_invert, style.add_style, style_train.add_style_train, classify.add_classify,
+                    show_settings.add_show_settings, augment.add_augment, train.add_train, evaluate.add_evaluate,
+                    weights.add_weights, gradcheck.add_gradcheck, summary.add_summary, doctor.add_doctor, bench.add_bench):
         declare(commands)
     return parser

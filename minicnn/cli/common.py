@@ -13,7 +13,7 @@ from ..data import NAMES, load
 from ..files.userfile import is_place
 from ..layers import softmax
 from ..training.classification import in_size
-from ..training.classifier import predict
+from ..training.prediction import predict
 
 
 # ---- Declaring a command -------------------------------------------------------------------------------------------

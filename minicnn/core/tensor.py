@@ -15,7 +15,6 @@ import contextlib
 import contextvars
 import functools
 import inspect
-import time
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from .threads import added
 
 _recording = contextvars.ContextVar("recording", default=True)
 _checking = contextvars.ContextVar("checking", default=False)
-_reporting = contextvars.ContextVar("reporting", default=None)
+_wrapper = contextvars.ContextVar("wrapper", default=None)
 
 
 @contextlib.contextmanager
@@ -48,15 +47,12 @@ def check_finite():
 
 
 @contextlib.contextmanager
-def timing(report):
-    """Within it, each operation, and later each gradient rule of it, calls report(name, what, shapes, seconds).
+def instrumented(wrap):
+    """Within it, an operation is what wrap(operation, name, parameters) makes of it: the way to time or to count them.
 
-    name     of the operation
-    what     "forward", or "gradient of x" for the rule of its parameter x
-    shapes   of all arrays that the operation was given: a tuple of shapes
-    seconds  on the clock.  (A GPU works on after the call: there it is the time of handing out the work.)
+    parameters   the names of the operation's parameters, of which its rules are those of the first
     """
-    with _switched(_reporting, report):
+    with _switched(_wrapper, wrap):
         yield
 
 
@@ -100,7 +96,7 @@ class Node:
 class Tensor:
     """An array with a memory.
 
-    data           the NumPy (or CuPy) array; read-only while a graph will need its present values (see hold.py)
+    data           the NumPy (or CuPy) array; read-only while a graph will need its present values (see locks.py)
     grad           None, or the accumulated gradient: an array of the same shape (leaves only)
     requires_grad  whether gradients are wanted: set it on leaves; results inherit it
     """
@@ -244,7 +240,7 @@ def differentiable(operation):
         if any(isinstance(value, Tensor) for value in options.values()):
             bound = signature.bind(*arguments, **options)
             arguments, options = bound.args, bound.kwargs
-        compute = operation if _reporting.get() is None else _timed(operation, name, parameters, _reporting.get())
+        compute = _wrapper.get()(operation, name, parameters) if _wrapper.get() else operation
         try:
             output, rules = compute(*map(_unwrap, arguments), **options)
         except TypeError:
@@ -291,24 +287,6 @@ def _raise_unless_finite(name, output, arguments):
     if output.dtype.kind == "f" and not bool(array_library(output).isfinite(output).all()):
         shapes = ", ".join(str(tuple(a.shape)) for a in arguments if hasattr(a, "shape"))
         raise FloatingPointError(f"{name}: NaN or infinity in its output of shape {output.shape} (inputs {shapes})")
-
-
-def _timed(operation, name, parameters, report):
-    """The same operation; it and its rules report how long they took.  (What came in by *arrays has that one name.)"""
-    def timed(*arrays, **options):
-        shapes = tuple(tuple(a.shape) for a in arrays if hasattr(a, "shape"))
-
-        def clocked(function, what):
-            def call(*arguments, **options):
-                started = time.perf_counter()
-                result = function(*arguments, **options)
-                report(name, what, shapes, time.perf_counter() - started)
-                return result
-            return call
-        output, rules = clocked(operation, "forward")(*arrays, **options)
-        return output, tuple(clocked(rule, f"gradient of {parameters[min(i, len(parameters) - 1)]}")
-                             for i, rule in enumerate(rules))
-    return timed
 
 
 def propagate(end, dy):

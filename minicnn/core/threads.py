@@ -10,27 +10,21 @@ The blocks are the caller's, and every block writes its own part of the output, 
 of threads.  `threads(n)`, or MINICNN_THREADS before the start, sets how many there are (default: the processors that this
 process may use).
 """
-import contextlib
 import contextvars
-import ctypes
 import functools
 import math
 import os
-import sys
 import threading
 from collections import deque
 from queue import SimpleQueue
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+
+from .blas import on_one_thread
 
 _local = threading.local()
 _chosen = []                                     # what threads(n) was last told
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4   # glibc's malloc.h
-_LARGE = 1 << 23                                 # bytes of an array that is worth a mapping of its own
 PRODUCT = 1 << 21                                # multiply-adds that are worth a thread of their own
-SMALL_PRODUCT = 10 ** 6                          # multiply-adds up to which OpenBLAS multiplies matrices as they lie
-FEWEST_ROWS = 32                                 # of such a product: with fewer, too little is done with each number
 SLICES = 8                                       # at most so many slices of one product: fixed, so that results are, too
 LARGE_SUM = 1 << 18                              # numbers of an array from which adding it is worth another thread
 
@@ -67,7 +61,7 @@ def in_parallel(function, items):
     items = list(items)
     if getattr(_local, "inside", False):         # a block that calls in_parallel itself is one of many already
         return [function(item) for item in items]
-    with _blas_on_one_thread:
+    with on_one_thread:
         return _shared_out(function, items)
 
 
@@ -178,51 +172,6 @@ def added(a, b, in_place=False):
     return out
 
 
-def small_rows(rows, weights):
-    """Of how many rows, a divisor of `rows`, the products with a matrix of so many weights are small; all where none are.
-
-    OpenBLAS first copies the matrices that it multiplies, in an order that suits it.  Small ones it takes as they lie, on
-    processors with AVX-512, and many small products of some rows each are quicker than a large one.
-    """
-    at_most = SMALL_PRODUCT // weights
-    return next((n for n in range(min(rows, at_most), FEWEST_ROWS - 1, -1) if rows % n == 0), rows)
-
-
-class _BlasLimit:
-    """BLAS on one thread while anybody is inside; what was set before comes back when the last one leaves."""
-
-    def __init__(self):
-        self.lock, self.inside, self.before = threading.Lock(), 0, []
-
-    def __enter__(self):
-        with self.lock:
-            self.inside += 1
-            if self.inside == 1:
-                self.before = [(library, library.get_num_threads()) for library in _blas_libraries()]
-                for library, _ in self.before:
-                    _set_threads(library, 1)
-
-    def __exit__(self, *error):
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                for library, count in self.before:
-                    _set_threads(library, count)
-
-
-def _set_threads(library, count):
-    """Whichever thread calls.  threadpoolctl 3.8 began to heed only the first thread that asks, so that two do not undo what
-    the other set; here _BlasLimit counts who is inside, and asks under its lock.
-    """
-    getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
-
-
-@functools.cache
-def _blas_libraries():
-    return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
-
-
-_blas_on_one_thread = _BlasLimit()
 if hasattr(os, "register_at_fork"):              # a forked process inherits the pool, but none of its threads
     os.register_at_fork(after_in_child=_helpers.cache_clear)
 
@@ -238,31 +187,3 @@ def workspace(name, shape, dtype):
     if key not in buffers or buffers[key].size < size:
         buffers[key] = np.empty(size, dtype)
     return buffers[key][:size].reshape(shape)
-
-
-def keep_freed_memory():
-    """Ask the C library to keep freed memory for the next array instead of giving it back to the system.
-
-    Large arrays are otherwise fresh pages each time, which the system has to find and clear: with whole batches of feature
-    maps that took more time than the arithmetic.  Concerns the whole process, so only the command line and scripts call it.
-    Does nothing where the C library is not glibc.
-    """
-    _tell_malloc((_M_MMAP_MAX, 0),                               # no array of its own mapping, which free() returns at once
-                 (_M_TRIM_THRESHOLD, 2**31 - 1))                 # and the heap keeps its size
-
-
-def return_freed_memory():
-    """Ask the C library to give the memory of every large array back at once, whatever `keep_freed_memory` asked before.
-
-    For work that must not take more than a given amount: kept arrays leave holes, which others of another size do not fill.
-    """
-    _tell_malloc((_M_MMAP_MAX, 65536), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, _LARGE))
-
-
-def _tell_malloc(*options):
-    if not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for option in options:
-            mallopt(*option)

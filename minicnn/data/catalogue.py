@@ -39,7 +39,7 @@ def load(source, split="train", limit=None, folder=None, download=True, **option
     options    what the data set's own function takes besides: size and seed (load_shapes, load_folder), test_share
                (load_folder), coarse (load_cifar100), verify (load_cifar10)
 
-    Returns a Dataset.  Raises FileNotFoundError when there is no such data set or folder, download.DownloadError when
+    Returns a Dataset.  Raises FileNotFoundError when there is no such data set or folder, DownloadError when
     it cannot be fetched, and ValueError for damaged files and wrong arguments.
     """
     check_split("load", split, limit)

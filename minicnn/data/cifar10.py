@@ -15,8 +15,9 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from . import Dataset, cifar
+from . import cifar
 from .cifar import SIDE, SOURCE, Labelling, checked_labels, checked_names
+from .dataset import Dataset
 from .places import check_split, existing, find
 
 CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

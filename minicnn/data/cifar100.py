@@ -9,8 +9,9 @@ Both original forms are understood:
 """
 import numpy as np
 
-from . import Dataset, cifar
+from . import cifar
 from .cifar import SOURCE, Labelling
+from .dataset import Dataset
 from .places import check_split, find
 
 INSIDE = ["cifar100", "cifar-100-binary", "cifar-100-python"]

@@ -62,7 +62,7 @@ def download(name, folder, split=None):
     """Fetch the files of the data set `name` (a key of REMOTES) into the folder, those of one split if one is named.
 
     Files that lie there already are kept.  An archive is unpacked and removed.
-    Raises DownloadError when a file cannot be fetched, files.WriteError when it cannot be written, ValueError for an
+    Raises DownloadError when a file cannot be fetched, WriteError when it cannot be written, ValueError for an
     archive that cannot be unpacked.
     """
     for remote in REMOTES[name]:

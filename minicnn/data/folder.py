@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..images import ImageError, read_square
-from . import Dataset
+from .dataset import Dataset
 from .places import check_split
 
 SPLIT_NAMES = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}

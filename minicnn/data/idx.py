@@ -14,7 +14,7 @@ import zlib
 
 import numpy as np
 
-from . import Dataset
+from .dataset import Dataset
 from .places import check_split, existing, find
 
 SIDE = 28

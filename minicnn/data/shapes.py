@@ -8,7 +8,7 @@ https://iquilezles.org/articles/distfunctions2d/; some are only bounds of the di
 """
 import numpy as np
 
-from . import Dataset
+from .dataset import Dataset
 from .places import check_split
 
 PICTURES = {"train": 8000, "test": 2000}

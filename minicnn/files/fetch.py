@@ -55,7 +55,7 @@ def cache_folder():
 def fetch(remote, folder):
     """Fetch one file into the folder, which is made if need be; returns its path.  A file that is there is kept.
 
-    Raises DownloadError when it cannot be fetched, files.WriteError when it cannot be written.
+    Raises DownloadError when it cannot be fetched, WriteError when it cannot be written.
     """
     path = Path(folder) / remote.name
     part = path.with_name(path.name + ".part")

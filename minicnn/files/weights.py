@@ -29,7 +29,7 @@ def save(model_or_state, path, metadata=None, dtype=None):
     dtype      None keeps every array as it is; "float16" or "float32" converts the floating ones (float16 halves the
                file and keeps about three decimal digits)
     The same weights and metadata give the same bytes.
-    Raises ValueError when a weight does not fit into float16, files.WriteError when the file cannot be written.
+    Raises ValueError when a weight does not fit into float16, WriteError when the file cannot be written.
     """
     parts = _serialized(_arrays(model_or_state, dtype), metadata)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:

@@ -4,7 +4,7 @@ from ..inside.watching import batch_norms, layer_named, seen_inside
 from .features import activations, excite
 from .inversion import Recipe, invert
 from .objectives import batch_norm_prior, channel_moments, total_variation, unit_activation
-from .style.recipes import recipe_for
-from .style.transfer import Style, StyleRecipe, Transfer, stylize
+from .style.recipes import StyleRecipe, recipe_for
+from .style.transfer import Style, Transfer, stylize
 from .transforms import jitter, roll
 from .views import Box, Views, view

@@ -4,7 +4,6 @@ Its weights never change here.  So what comes after a convolution can be done wi
 shift of each channel, which its filters take over, and a ReLU is applied while the convolution's blocks are in the cache.
 And nothing is computed beyond the last layer that somebody wants to see.
 """
-import math
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from ..layers.activation import ReLU, relu
 from ..layers.conv import Conv2d, conv2d
 from ..layers.conv.filters import Frozen
 from ..layers.dropout import Dropout
-from ..layers.module import Sequential
 from ..layers.norm import BatchNorm2d
 from ..layers.pool import AvgPool2d, MaxPool2d, avg_pool2d
 from .watching import layer_named

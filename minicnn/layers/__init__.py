@@ -1,5 +1,5 @@
 """One layer, one room: what it computes, its gradient, and the Module that owns its weights."""
-from .activation import (GELU, LeakyReLU, LogSoftmax, ReLU, SiLU, Sigmoid, Softmax, Tanh, gelu, leaky_relu, log_softmax,
+from .activation import (GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh, gelu, leaky_relu, log_softmax,
                          relu, sigmoid, silu, softmax, tanh)
 from .conv import Conv2d, ConvTranspose2d, conv2d, conv_transpose2d, exact
 from .dense import Dense, dense

@@ -1,7 +1,8 @@
 """The Gram matrix: which channels of a feature map are strong at the same places, wherever these are."""
 from ..core.backend import array_library, is_gpu_array
+from ..core.blas import small_rows
 from ..core.tensor import differentiable
-from ..core.threads import in_parallel, slices, small_rows, workspace
+from ..core.threads import in_parallel, slices, workspace
 
 WORTH = 1 << 22                   # multiply-adds that are worth a thread
 SHARES, SLICES = 4, 8             # at most so many partial sums, and slices of a gradient, of one image

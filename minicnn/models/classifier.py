@@ -9,7 +9,7 @@ from ..core.tensor import differentiable
 from ..layers.activation import ReLU
 from ..layers.dense import Dense
 from ..layers.dropout import Dropout
-from ..layers.module import Module, Sequential
+from ..layers.module import Module
 
 WORDNET_ID = re.compile(r"^n\d{8}\s+")           # before the names in ImageNet's own lists: n02123045 tabby
 

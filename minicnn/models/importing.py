@@ -11,10 +11,11 @@ from ..files.fetch import DownloadError, is_it
 from ..files.fetch import fetch as download
 from ..files.userfile import is_place
 from ..layers import init
-from . import build, network_name, save
 from .adapt import adapt, renamed
 from .classifier import Standardize, numbered_classes
+from .networks import build, network_name
 from .published import PUBLISHED, cached, downloads, known
+from .storing import save
 
 FEATURES = "features."                           # how the names of all arrays of the feature maps begin
 
@@ -25,8 +26,8 @@ def fetch(name, features_only=False, dtype=None, class_names=None):
     Then `load(name)` finds them.  A file that was fetched by other means is taken from the folder that the error names.
     features_only, dtype, class_names   as in `convert`; of weights that are there they stay as they were
 
-    Raises ValueError for an unknown name and for a file that is not what was published, download.DownloadError when it
-    cannot be had, files.WriteError when it cannot be written.
+    Raises ValueError for an unknown name and for a file that is not what was published, DownloadError when it
+    cannot be had, WriteError when it cannot be written.
     """
     name, weights = known(name)
     if not is_here(name, features_only):

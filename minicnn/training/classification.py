@@ -13,7 +13,7 @@ from .. import images
 from ..layers.activation import softmax
 from ..models import fully_convolutional
 from ..models.imagenet import RESIZED
-from .classifier import predict
+from .prediction import predict
 
 
 def classify(model, picture, crops=1, scales=()):

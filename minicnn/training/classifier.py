@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..core import processes
 from ..core.backend import to_device
-from ..core.tensor import Tensor, no_grad, raise_first_nonfinite
+from ..core.tensor import Tensor, raise_first_nonfinite
 from ..core.threads import slices
 from ..data import Batches, augment
 from ..files import weights
@@ -26,6 +26,7 @@ from ..layers.dropout import Dropout
 from ..layers.loss import cross_entropy
 from ..optim import SGD, Adam, AdamW, Cosine, OneCycle, StepDecay, WeightAverage
 from .attack import l2_attack
+from .prediction import accuracy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,25 +274,3 @@ def _line(row, epochs):
     test = f"   test {row['test']:6.2%}" if "test" in row else ""
     return (f"epoch {row['epoch']:3d}/{epochs}   loss {row['loss']:.4f}   train {row['train']:6.2%}{test}"
             f"   {row['seconds']:5.0f} s")
-
-
-def predict(model, x, batch=250):
-    """Logits (N, classes) of pictures x (N, H, W, C) in 0..1, in evaluation mode and in portions."""
-    with model.frozen(), no_grad():
-        return np.concatenate([model(to_device(x[i:i + batch], model.device)).numpy() for i in range(0, len(x), batch)])
-
-
-def accuracy(model, data, attack=None, batch=250):
-    """Share of the data set's pictures that are recognised, 0..1; `attack(model, x, labels)` may change them first."""
-    return float(recognised(model, data, attack, batch).mean())
-
-
-def recognised(model, data, attack=None, batch=250):
-    """Which pictures are recognised: (N,) booleans.  `attack` as in accuracy."""
-    hits = np.zeros(len(data), bool)
-    for i in range(0, len(data), batch):
-        part = slice(i, i + batch)
-        x, labels = to_device(data.images_float(part), model.device), data.labels[part]
-        x = attack(model, x, labels) if attack else x
-        hits[part] = predict(model, x, batch).argmax(axis=1) == labels
-    return hits

@@ -1,5 +1,4 @@
-"""What a training run shows of itself: learning curves as a table and as a picture, and statistics of its layers."""
-import copy
+"""Learning curves of a training run, as a table and as a picture."""
 import csv
 import math
 
@@ -8,14 +7,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..files.atomic import atomic_write
 from ..images import FAINT_INK, INK, PAPER
-from ..layers.loss import cross_entropy
-from ..layers.module import watching
 
 PANEL, MARGIN, GAP = (520, 300), 64, 40          # pixels of a diagram, and around it
 COLOURS = {"train": (26, 102, 194), "test": (197, 34, 31), "loss": (26, 102, 194)}
 
-
-# ---- learning curves -----------------------------------------------------------------------------------------------
 
 def write_csv(history, path):
     """A line an epoch: the history of a Training, epoch,loss,train,test,seconds."""
@@ -63,41 +58,3 @@ def _diagram(draw, left, history, names, title, top, form):
 
 def _across(left, epoch, epochs):
     return left + PANEL[0] * ((epoch - 1) / (epochs - 1) if epochs > 1 else .5)
-
-
-# ---- statistics ----------------------------------------------------------------------------------------------------
-
-def statistics(model, x, labels):
-    """What one batch does in each layer with weights, from the first to the last.
-
-    [{"layer": name, "kind": repr, "mean", "std", "silent": of its output, "weight", "gradient": L2 norms}, ...], the
-    gradient being the loss's with respect to the weight.  Silent is the share of the output that is not above 0: what a
-    ReLU behind the layer makes 0, and lets no gradient through.
-
-    A layer whose output is the same for everything (std 0), that is silent altogether, or whose gradient is a thousandth of
-    its neighbours', does not learn.  The model itself stays as it is: a copy is asked, in training mode.
-    """
-    model = copy.deepcopy(model).train()
-    names = {id(module): name for name, module in model.named_modules()}
-    seen = {}
-
-    def look(module, _, y):
-        if getattr(module, "weight", None) is not None:
-            seen[names[id(module)]] = (module, y.data.mean(), y.data.std(), (y.data <= 0).mean())
-    with watching(look):
-        cross_entropy(model(x), labels).backward()
-    return [{"layer": name, "kind": repr(module), "mean": float(mean), "std": float(std), "silent": float(silent),
-             "weight": _norm(module.weight.data), "gradient": _norm(module.weight.grad)}
-            for name, (module, mean, std, silent) in seen.items()]
-
-
-def _norm(array):
-    return float(np.linalg.norm(array)) if array is not None else 0.
-
-
-def statistics_table(rows):
-    """The statistics as lines of text."""
-    lines = [f"{'layer':<22} {'kind':<26} {'mean':>9} {'std':>9} {'silent':>6} {'|weight|':>9} {'|gradient|':>10}"]
-    lines += [f"{row['layer']:<22} {row['kind']:<26} {row['mean']:9.3g} {row['std']:9.3g} {row['silent']:6.0%} "
-              f"{row['weight']:9.3g} {row['gradient']:10.3g}" for row in rows]
-    return "\n".join(lines)

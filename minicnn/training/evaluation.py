@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ..core.backend import to_device, to_numpy
 from ..images import INK, PAPER, contact_sheet
 from ..layers import softmax
-from .classifier import predict
+from .prediction import predict
 
 BINS = 15                                        # of the calibration error, as in the tables of Guo et al.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minicnn.bench import layers, memory, profiling, run, runner, select, sides, steps, table, transfer
-from minicnn.bench.runner import WorkerFailed, _Worker, _in_turn, _layers_geomean, _row
+from minicnn.bench.runner import WorkerFailed, _in_turn, _layers_geomean, _row, _Worker
 from minicnn.bench.works import LAYERS, WORKS
 from minicnn.cli import main
 

@@ -145,7 +145,7 @@ def convolution_with(write):
     """A one-channel convolution with stride, whose input gradient goes through `write(dx, where, patch)`."""
     @differentiable
     def convolution(x, weight, stride=1):
-        (kh, kw), (H, W) = weight.shape, x.shape
+        kh, kw = weight.shape
         windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape)[::stride, ::stride]   # (OH, OW, kh, kw)
 
         def grad_x(dy):

@@ -223,7 +223,7 @@ def test_debug_shows_the_traceback_before_or_after_the_command(run, words):
 def test_an_unexpected_error_says_its_type_and_how_to_see_more(run, net, monkeypatch):
     def broken(*_, **__):
         raise KeyError("weight")
-    monkeypatch.setattr("minicnn.cli.inspecting.summary", broken)
+    monkeypatch.setattr("minicnn.cli.summary.summary", broken)
     code, _, err = run("summary --model", net)
     assert code == 1
     assert_one_line(err, "KeyError: 'weight' (run again with --debug for the traceback)")
@@ -232,7 +232,7 @@ def test_an_unexpected_error_says_its_type_and_how_to_see_more(run, net, monkeyp
 def test_ctrl_c_is_130(run, net, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
-    monkeypatch.setattr("minicnn.cli.inspecting.summary", interrupted)
+    monkeypatch.setattr("minicnn.cli.summary.summary", interrupted)
     assert run("summary --model", net) == (130, "", "minicnn: stopped\n")
 
 

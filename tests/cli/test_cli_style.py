@@ -132,8 +132,8 @@ def test_masks_are_one_for_each_style(run):
 def test_weights_count_with_masks_too(run):
     for name, half in (("left", np.arange(60) < 30), ("right", np.arange(60) >= 30)):
         Image.fromarray(np.tile(half, (40, 1)).astype(np.uint8) * 255).save(f"{name}.png")
-    for name, weights in (("alike", "1,1"), ("unlike", "9,1")):
-        words = f"style photo.png one.png two.png --masks left.png,right.png --weights {weights} -o {name}.png {FEW}"
+    for name, shares in (("alike", "1,1"), ("unlike", "9,1")):
+        words = f"style photo.png one.png two.png --masks left.png,right.png --weights {shares} -o {name}.png {FEW}"
         code, _, err = run(words)
         assert code == 0 and not err
     assert np.abs(mc.read_image("alike.png") - mc.read_image("unlike.png")).max() > 2 / 255
@@ -231,7 +231,7 @@ def test_a_style_of_no_size_is_wrong_usage(run):
 
 def test_a_network_without_known_layers_says_what_to_name_and_then_works(run, capsys):
     mc.save(mc.models.build("lenet5", ["cat", "dog"], rng=0, channels=3), "lenet.safetensors")
-    words = f"style photo.png one.png -o out.png --first-steps 2 --smallest 48 --size 48 --model lenet.safetensors"
+    words = "style photo.png one.png -o out.png --first-steps 2 --smallest 48 --size 48 --model lenet.safetensors"
     assert main(shlex.split(words)) == 1
     assert "--style-layers and --content-layers" in capsys.readouterr().err
     assert main(shlex.split(f"{words} --style-layers features.0 --content-layers features.2")) == 0

@@ -3,14 +3,16 @@
 Every operation stands in CASES with all the forms in which it can be called; what all of them promise is tested on all.
 """
 import functools
+import types
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
-from minicnn.core import threads as core_threads
 from minicnn.core import arithmetic as mc
+from minicnn.core import threads as core_threads
+from minicnn.core.arithmetic import products
 from minicnn.core.tensor import Tensor, tensor
 
 
@@ -202,7 +204,8 @@ def _as_view(array):
 
 
 def test_every_operation_has_a_case():
-    operations = {name.lstrip("_") for name, value in vars(mc).items() if hasattr(value, "__wrapped__")}
+    rooms = [room for room in vars(mc).values() if isinstance(room, types.ModuleType)]
+    operations = {name.lstrip("_") for room in rooms for name, value in vars(room).items() if hasattr(value, "__wrapped__")}
     assert operations == {name.split()[0] for name in CASES}
 
 
@@ -212,7 +215,7 @@ def test_every_operation_has_a_case():
 def many_slices(monkeypatch):
     """Small products are cut as large ones are."""
     monkeypatch.setattr(core_threads, "PRODUCT", 2)
-    monkeypatch.setattr(mc, "SMALL_PRODUCT", 0)
+    monkeypatch.setattr(products, "SMALL_PRODUCT", 0)
 
 
 @pytest.fixture

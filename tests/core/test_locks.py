@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+import minicnn
 import minicnn as mc
 from minicnn.checking import samples
 from minicnn.core import locks
@@ -34,7 +35,7 @@ CASES = [pytest.param(name, i, id=f"{name}, {label}") for name in samples.SAMPLE
 
 def forward_and_gradients(name, i, meddle=lambda arrays: None):
     """(the arrays of a sample and its output, their gradients); meddle gets the arrays between forward and backward."""
-    _, operation, drawn, _ = samples._from_package(name, rng(0))
+    _, operation, drawn, _ = samples._from_package(name, vars(minicnn), rng(0))
     _, arrays, options = drawn[i]
     leaves = [mc.tensor(a, requires_grad=True) if np.asarray(a).dtype.kind == "f" else a for a in arrays]
     y = operation(*leaves, **options)
@@ -185,7 +186,7 @@ def test_results_that_somebody_keeps_are_not_written_over(name, i):
     """Output and gradients of one call, after another call with other numbers of the same shapes."""
     everything, gradients = forward_and_gradients(name, i)
     kept = [a.copy() for a in (*everything, *gradients)]
-    _, operation, drawn, _ = samples._from_package(name, rng(5))
+    _, operation, drawn, _ = samples._from_package(name, vars(minicnn), rng(5))
     leaves = [mc.tensor(a, requires_grad=True) if np.asarray(a).dtype.kind == "f" else a for a in drawn[i][1]]
     y = operation(*leaves, **drawn[i][2])
     y.backward(rng(6).standard_normal(y.shape))

@@ -78,7 +78,7 @@ def test_an_error_in_one_process_ends_them_all(tmp_path):
 
 def test_a_batch_that_is_too_small_to_be_shared_is_refused(monkeypatch):
     from minicnn.data import load_shapes
-    from minicnn.models import build
+    from minicnn.models.networks import build
     from minicnn.training.classifier import Settings, Training
     data = load_shapes(limit=16)
     monkeypatch.setattr(processes, "count", lambda: 5)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from minicnn.core import blas
 from minicnn.core import threads as core_threads
 from minicnn.core.threads import added, image_blocks, in_parallel, matmul, slices, threads, workspace
 
@@ -107,7 +108,7 @@ def test_blas_has_one_thread_inside_and_all_of_them_after(two_threads):
 
 def test_the_limit_ends_with_the_last_one_inside():
     """Two threads of the caller may be inside at once: the first to leave must not lift the limit of the other."""
-    limit, before = core_threads._BlasLimit(), blas_threads()
+    limit, before = blas._BlasLimit(), blas_threads()
     with limit:
         with limit:
             pass

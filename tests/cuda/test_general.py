@@ -3,6 +3,7 @@ which are the same lines of Python on CuPy's arrays."""
 import numpy as np
 import pytest
 
+import minicnn
 import minicnn as mc
 from minicnn.checking import samples
 from minicnn.core.backend import is_gpu_array, to_numpy
@@ -59,7 +60,7 @@ def assert_same(got, wanted, dtype, label, lost=1):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", samples.SAMPLES)
 def test_operations_as_numpy(cp, name, dtype):
-    name, function, all_samples, _ = samples._from_package(name, np.random.default_rng(0))
+    name, function, all_samples, _ = samples._from_package(name, vars(minicnn), np.random.default_rng(0))
     for sample in all_samples:
         for order in "CF":
             wanted, got = (outcome(xp, function, sample, dtype, order) for xp in (np, cp))
@@ -69,7 +70,7 @@ def test_operations_as_numpy(cp, name, dtype):
 @pytest.mark.parametrize("name", samples.SAMPLES)
 def test_numpy_numbers_among_the_options(cp, name):
     """They give the precision that they give on the CPU: a kernel takes them as float32, CuPy may not."""
-    name, function, all_samples, _ = samples._from_package(name, np.random.default_rng(0))
+    name, function, all_samples, _ = samples._from_package(name, vars(minicnn), np.random.default_rng(0))
     for label, tensors, options in all_samples:
         options = {key: np.float64(value) if isinstance(value, float) else value for key, value in options.items()}
         if any(isinstance(value, np.float64) for value in options.values()):

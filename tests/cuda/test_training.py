@@ -8,7 +8,7 @@ from PIL import Image
 import minicnn as mc
 from minicnn import models
 from minicnn.core.backend import to_numpy
-from minicnn.data import Dataset
+from minicnn.data.dataset import Dataset
 from minicnn.generate.inversion import Recipe, invert
 from minicnn.generate.style.one_pass import Lessons, StylizerTraining
 from minicnn.generate.style.recipes import recipe_for
@@ -84,8 +84,8 @@ def test_opinions_attacks_and_evaluation_as_numpy(cp):
     found = []
     for device in ("cpu", "cuda"):
         model, data = Net().to(device), pictures(12)
-        found.append((classifier.predict(model, data.images_float(slice(0, 12))), evaluate(model, data).probabilities,
-                      classifier.accuracy(model, data, lambda model, x, labels: l2_attack(model, x, labels, steps=2))))
+        found.append((mc.predict(model, data.images_float(slice(0, 12))), evaluate(model, data).probabilities,
+                      mc.accuracy(model, data, lambda model, x, labels: l2_attack(model, x, labels, steps=2))))
     for wanted, got in zip(*found):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 
@@ -103,7 +103,7 @@ def test_weights_saved_on_one_device_load_on_the_other(cp, tmp_path):
     models.save(there, tmp_path / "net.safetensors")
     here = models.load(tmp_path / "net.safetensors")
     x = np.random.default_rng(0).random((2, 32, 32, 3), dtype=np.float32)
-    np.testing.assert_allclose(classifier.predict(there, x), classifier.predict(here, x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(mc.predict(there, x), mc.predict(here, x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [

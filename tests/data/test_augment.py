@@ -11,11 +11,12 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn.cli import main
-from minicnn.data import Batches, Dataset, augment
+from minicnn.data import Batches, augment
 from minicnn.data.augment import (AMOUNTS, Augmentation, colour_jitter, cutout, mixup, parse, pca_colour, random_affine,
                                   random_crop, random_flip, random_rotation, random_scale, random_shear, random_translation,
                                   standard)
 from minicnn.data.colour import adjust_colours, colour_matrices, principal_colours
+from minicnn.data.dataset import Dataset
 from minicnn.data.warp import affine_warp, rotation, scaling, shearing, translation
 
 PRINCIPAL = np.array([[.2, .2, .2], [.1, 0, -.1], [-.02, .04, -.02]])

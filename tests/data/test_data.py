@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from conftest import data_folder
-from minicnn.data import Batches, Dataset, load_cifar10, random_crop, random_flip, standard
+from minicnn.data import Batches, load_cifar10, random_crop, random_flip, standard
 from minicnn.data.cifar10 import CLASS_NAMES
+from minicnn.data.dataset import Dataset
 
 TRAIN_FILES = [f"data_batch_{i}" for i in range(1, 6)]
 

@@ -184,7 +184,7 @@ def test_hidden_files_and_folders_are_not_looked_at(folder, no_warnings):
 
 
 def test_bombs_are_left_out(folder, monkeypatch):
-    monkeypatch.setattr("minicnn.images.LARGEST_PICTURE", 10_000)
+    monkeypatch.setattr("minicnn.images.reading.LARGEST_PICTURE", 10_000)
     for i in range(3):
         write_picture(folder / "red" / f"bomb{i}.png", "red", size=(200, 200))
     with pytest.warns(UserWarning, match="megapixels, the limit is"):

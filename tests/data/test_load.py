@@ -5,7 +5,8 @@ from PIL import Image
 
 from conftest import data_folder
 from minicnn import data
-from minicnn.data import Dataset, catalogue, class_balance, load, load_cifar10, load_shapes
+from minicnn.data import catalogue, class_balance, load, load_cifar10, load_shapes
+from minicnn.data.dataset import Dataset
 from minicnn.data.download import REMOTES
 from minicnn.data.idx import FIRST_LABELS
 from minicnn.files.fetch import DownloadError

@@ -5,7 +5,8 @@ import pytest
 import minicnn as mc
 from minicnn.data import load_shapes
 from minicnn.data.shapes import SHAPES, _cover
-from minicnn.training.classifier import Settings, Training, accuracy
+from minicnn.training.classifier import Settings, Training
+from minicnn.training.prediction import accuracy
 
 
 @pytest.mark.parametrize("name", SHAPES)

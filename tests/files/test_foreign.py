@@ -615,8 +615,8 @@ def write_archives(folder):
 
 def write_headers(folder):
     for k, (data, _) in enumerate([*SAFETENSORS.values(), *OTHERS.values()]):
-        for name in (f"file-{k}", f"file-{k}.network", f"file-{k}.stylizer"):
-            (folder / name).write_bytes(data)
+        for path in (f"file-{k}", f"file-{k}.network", f"file-{k}.stylizer"):
+            (folder / path).write_bytes(data)
     for k, options in enumerate(STYLIZERS):
         (folder / f"{k}.stylizer").write_bytes(safetensors_file({}, {"stylizer": options}))
     for k, (network, options) in enumerate(NETWORKS):

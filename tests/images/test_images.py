@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from conftest import data_folder
 from minicnn import images
+from minicnn.images import reading, resizing
 from minicnn.core.tensor import tensor
 from minicnn.files.atomic import WriteError
 from minicnn.images import (ImageError, contact_sheet, read_alpha, read_image, read_settings, read_square, resize, square,
@@ -280,7 +281,7 @@ def test_our_limit_rules_and_that_of_pillow_is_put_back(tmp_path, monkeypatch):
 
 
 def test_the_limit_itself_is_allowed(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "LARGEST_PICTURE", 100)
+    monkeypatch.setattr(reading, "LARGEST_PICTURE", 100)
     read_image(saved(Image.new("L", (10, 10)), tmp_path / "a.png"))
     assert "10 x 11" in refusal(saved(Image.new("L", (10, 11)), tmp_path / "b.png"))
 
@@ -359,7 +360,7 @@ def test_bilinear_between_two_pixels():
     np.testing.assert_allclose(resize(np.float32([[0, 1]]), (1, 4)), [[0, .25, .75, 1]], atol=1e-6)
 
 
-@pytest.mark.parametrize("method", images.FILTERS)
+@pytest.mark.parametrize("method", resizing.FILTERS)
 def test_resizing_keeps_float32_and_a_flat_picture_flat(method):
     flat = resize(np.full((7, 5, 1), .3, np.float32), (13, 3), method)
     assert flat.dtype == np.float32 and flat.shape == (13, 3, 1)

@@ -5,7 +5,6 @@ DATA is a folder with CIFAR-10.  Seed 20, 10 epochs, crop and flip (one draw a b
 import sys
 import time
 
-import numpy as np
 import torch
 from network import WEIGHTS, ResNet20, opinion
 from safetensors.torch import save_file

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn.core import blas
 from minicnn.core import threads as core_threads
-from minicnn.layers.conv import depthwise, im2col, naive, pointwise, winograd
+from minicnn.layers.conv import depthwise, im2col, naive, pointwise, tiling, winograd
 from minicnn.layers.conv.choice import ALGORITHMS, choose
 from minicnn.layers.conv.geometry import Geometry, pair
 
@@ -107,7 +108,7 @@ def test_blocks_of_any_size_make_the_same_convolution(monkeypatch, algorithm, bl
     """One row of one image at a time, some rows, some images: no seam shows."""
     arrays = normal((5, 18, 11, 3), 1), normal((3, 3, 3, 4), 2)
     truth = run(mc.conv2d, *arrays, padding=1, algorithm="im2col")       # here one block is enough for everything
-    monkeypatch.setattr(ALGORITHMS[algorithm], "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(tiling if algorithm == "winograd" else ALGORITHMS[algorithm], "BLOCK_BYTES", block_bytes)
     assert_close(run(mc.conv2d, *arrays, padding=1, algorithm=algorithm), truth, 1e-11)
 
 
@@ -429,7 +430,7 @@ def test_every_way_through_winograd(monkeypatch, setting):
     arrays = normal((2, 13, 10, 5), 1), normal((3, 3, 5, 7), 2), normal((7,), 3)
     truth = run(mc.conv2d, *arrays, padding=1, activation="relu", algorithm="naive")
     for name, value in setting.items():
-        monkeypatch.setattr(core_threads if name == "SMALL_PRODUCT" else winograd, name, value)
+        monkeypatch.setattr(blas if name == "SMALL_PRODUCT" else tiling if hasattr(tiling, name) else winograd, name, value)
     assert_close(run(mc.conv2d, *arrays, padding=1, activation="relu", algorithm="winograd"), truth, 1e-10)
 
 
@@ -444,7 +445,7 @@ def test_the_matrices_make_a_correlation_of_three_taps(m):
 
 def test_large_tiles_where_there_are_many_and_they_fit():
     def side(*shape, padding=(1, 1)):
-        return winograd.Tiling((*shape, 64), 64, padding).m
+        return tiling.Tiling((*shape, 64), 64, padding).m
     assert side(1, 288, 288) == side(1, 106, 106) == side(8, 36, 36) == 6
     assert side(1, 36, 36) == 4                                  # 36 tiles of 8x8 are not many
     assert side(128, 32, 32) == side(128, 8, 8) == 4             # 6 divides neither: as many multiplications, or more
@@ -452,7 +453,7 @@ def test_large_tiles_where_there_are_many_and_they_fit():
 
 @pytest.mark.parametrize("padding", [(0, 0), (1, 1), (2, 0), (1, 2)])
 def test_large_tiles_on_sizes_that_they_do_not_divide(monkeypatch, padding):
-    monkeypatch.setattr(winograd.Tiling, "_best_side", lambda self: 6)
+    monkeypatch.setattr(tiling.Tiling, "_best_side", lambda self: 6)
     weight = normal((3, 3, 2, 3), 1)
     for H, W in [(3, 3), (3, 14), (6, 5), (7, 13), (12, 8), (19, 6)]:
         arrays = normal((2, H, W, 2)), weight

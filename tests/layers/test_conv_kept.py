@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.layers.conv import filters, winograd
+from minicnn.layers.conv import filters, tiling, winograd
 from minicnn.layers.conv.filters import Frozen, is_frozen, kept
 
 
@@ -14,7 +14,7 @@ def transformed(monkeypatch):
     """The weights that were transformed, one entry a call; nothing is kept from other tests."""
     calls, transform = [], winograd.transform_filters
     monkeypatch.setattr(filters, "_entries", {})
-    monkeypatch.setattr(winograd, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(tiling, "BLOCK_BYTES", 1)
 
     def counted(weight, m, turned):
         calls.append(turned)
@@ -110,7 +110,7 @@ def test_a_frozen_weight_is_transformed_once_for_each_direction(transformed):
 
 
 def test_a_frozen_weight_of_a_layer_with_few_tiles_too(monkeypatch, transformed):
-    monkeypatch.setattr(winograd, "BLOCK_BYTES", 1 << 30)
+    monkeypatch.setattr(tiling, "BLOCK_BYTES", 1 << 30)
     weight, picture = weight_and_picture()
     frozen = Frozen([weight])
     for _ in range(4):
@@ -123,7 +123,7 @@ def test_large_and_small_tiles_have_their_own_filters(monkeypatch, transformed):
     weight, picture = weight_and_picture()
     frozen = Frozen([weight])
     for many in (1, 1000, 1, 1000):
-        monkeypatch.setattr(winograd, "MANY", many)
+        monkeypatch.setattr(tiling, "MANY", many)
         step(weight, picture)
     assert transformed == [False, True] * 2
     del frozen

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn.inside.statistics import statistics, statistics_table
 from minicnn.models import small
-from minicnn.training.curves import COLOURS, PANEL, _above, learning_curves, statistics, statistics_table, write_csv
+from minicnn.training.curves import COLOURS, PANEL, _above, learning_curves, write_csv
 
 HISTORY = [{"epoch": i + 1, "loss": 2 / (i + 1), "train": .3 + .1 * i, "test": .2 + .1 * i, "seconds": 1.5} for i in range(5)]
 

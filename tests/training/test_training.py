@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.data import Dataset
+from minicnn.data.dataset import Dataset
 from minicnn.files import weights
 from minicnn.models import small
 from minicnn.training import classifier as room
-from minicnn.training.classifier import Settings, Training, accuracy, finished_first, predict, recognised
+from minicnn.training.classifier import Settings, Training, finished_first
+from minicnn.training.prediction import accuracy, predict, recognised
 
 NAMES = ["dark", "bright", "red", "blue"]
 SETTINGS = Settings(epochs=3, batch=16, lr=.1, epsilon=.5, average=.9, label_smoothing=.1, seed=5)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import minicnn as mc
+from minicnn.core.backend import to_numpy
 from minicnn.core.kernels import Kernels
 
 TUTORIALS = Path(__file__).resolve().parents[1]
@@ -94,7 +95,7 @@ for xp, operation in ((np, swish_on_the_cpu), (cp, swish)):
     leaf, beta = mc.tensor(xp.asarray(x), True), mc.tensor(xp.asarray(np.float32(1.5)), True)
     y = operation(leaf, beta)
     y.backward(xp.asarray(dy))
-    found.append([y.numpy(), *(mc.backend.to_numpy(t.grad) for t in (leaf, beta))])
+    found.append([y.numpy(), *(to_numpy(t.grad) for t in (leaf, beta))])
 for wanted, got in zip(*found):
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from ...core.arithmetic import sqrt
 from ...core.backend import array_library
-from ...core.tensor import Tensor, differentiable, no_grad, tensor
+from ...core.tensor import Tensor, differentiable, tensor
 from ...core.threads import matmul
 from ...layers.gram import gram, mean_and_gram
 from ...layers.loss import mse_loss
-from .wasserstein import cloud, trace, wasserstein
+from .wasserstein import cloud, wasserstein
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ It grows: small pictures first, where a brush stroke is a few pixels wide and a 
 """
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,70 +21,7 @@ from ...optim import LBFGS, Adam, WeightAverage
 from .colour import histogram_matched
 from .goal import Goal, of_side
 from .memory import planned
-from .textures import LOSSES, SORTED
 from .tiles import Tiling
-
-LOSS_NAMES = (*LOSSES, *SORTED)
-STARTS = ("content", "noise", "matched")
-OPTIMIZERS = ("adam", "lbfgs")
-DTYPES = ("float32", "float64")
-HEAVIEST = 1e12                   # of all weights
-
-
-@dataclass(frozen=True)
-class StyleRecipe:
-    """How a picture is stylised.
-
-    style      {layer: weight}: what its statistics are compared in.  The weights are made to add up to 1
-    content    {layer: weight}: what the content's feature maps are compared in
-    loss       of the statistics: "w2", "relative", "gram", "mean-std", "sliced" or "histogram", see textures.py
-    relative_content   whether the content's loss is a share of the mean square of its features, or their plain difference
-    content_weight, style_weight, smoothness   of the parts: content, style, and the roughness of the picture
-    pooling    "max", "average" or "l2": see Extractor
-    start      "content", "noise", or "matched", the content with the style's colours
-    optimizer  "adam", with steps of about lr a pixel, or "lbfgs"
-    smallest, growth   the longer side of the first, smallest picture, and by what factor it grows; infinity: at once
-    first_steps, steps   in the first size and in each of the others
-    average    decay of the average over the steps that is the result, 0 for the last step
-    margin     pixels by which the picture is continued as in a mirror, so that the network sees no edge
-    dtype      of all numbers: "float32", or "float64", in twice the time, to see what rounding did
-    """
-    style: dict
-    content: dict
-    loss: str = "relative"
-    relative_content: bool = True
-    content_weight: float = 1.
-    style_weight: float = 1.
-    smoothness: float = 0.
-    pooling: str = "average"
-    start: str = "content"
-    optimizer: str = "adam"
-    lr: float = .02
-    smallest: int = 128
-    growth: float = math.sqrt(2)
-    first_steps: int = 100
-    steps: int = 50
-    average: float = .9
-    margin: int = 16
-    dtype: str = "float32"
-
-    def __post_init__(self):
-        for name, known in (("loss", LOSS_NAMES), ("start", STARTS), ("optimizer", OPTIMIZERS), ("dtype", DTYPES)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
-        weights = [*self.style.values(), *self.content.values(), self.style_weight, self.content_weight, self.smoothness]
-        if not all(0 <= weight <= HEAVIEST for weight in weights):
-            raise ValueError(f"weights must be between 0 and {HEAVIEST:.0e}, where gradients stay finite, not {weights}")
-        if not sum(self.style.values()) > 0:
-            raise ValueError("style: at least one layer must have a weight above 0")
-
-    def sides(self, size):
-        """The longer sides of the pictures on the way to `size`: 128, 181, 256."""
-        sides, side = [size], size / self.growth
-        while side >= .99 * self.smallest and self.growth < math.inf:
-            sides.insert(0, round(side))
-            side /= self.growth
-        return sides
 
 
 @dataclass(frozen=True)

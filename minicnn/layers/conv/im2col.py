@@ -7,7 +7,8 @@ kh*kw times; it is therefore made for a block of output pixels at a time, small 
 """
 from ...core.arithmetic import pad_array
 from ...core.backend import array_library, is_gpu_array
-from ...core.threads import PRODUCT, SMALL_PRODUCT, image_blocks, in_parallel, matmul, slices, workspace
+from ...core.blas import SMALL_PRODUCT
+from ...core.threads import PRODUCT, image_blocks, in_parallel, matmul, slices, workspace
 from .epilogue import finish, through_relu
 from .geometry import Geometry
 

@@ -24,14 +24,14 @@ cache; blocks are spread over the threads.
 The price is rounding: about 1e-5 of the largest value in float32, against 1e-6 for im2col.
 """
 import functools
-import math
-from itertools import groupby
 
 import numpy as np
 
-from ...core.threads import SMALL_PRODUCT, image_blocks, in_parallel, slices, small_rows, workspace
+from ...core.blas import SMALL_PRODUCT, small_rows
+from ...core.threads import in_parallel, slices, workspace
 from .epilogue import cut_off
 from .filters import is_frozen, kept
+from .tiling import Tiling
 
 B_T = {4: np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
                     [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], float),
@@ -48,15 +48,8 @@ A_T = {m: np.hstack([np.eye(m, 1),                                              
                      np.eye(m, 1, 1 - m)]) for m in (4, 6)}                              # infinity: only the last one counts
 LARGEST = 64                      # numbers in the largest of these matrices
 CONSTANT = 1                      # the column of A^T that is all ones: a number added there is added to every output
-
-MANY = 128                        # tiles of 8x8 from which on they pay: the filters are almost twice as large with them
-WORTH = .95                       # ... if they take no more than this share of the multiplications that tiles of 6x6 take
-BLOCK_BYTES = 4800 << 10          # transformed tiles of one block, inputs and products: mostly in cache, and not many blocks
-WEIGHTS_A_TILE, MANY_TILES = 1024, 128           # a block has a tile for so many weights, up to many: it reads all filters
 FILTERS_AT_ONCE = 64              # at most so many filters make a portion: they are transformed and multiplied together
 FEW = 20                          # tiles: with fewer the filters are not worth transforming
-PARTS = 4                         # of a block that the threads share
-EVEN = 4                          # blocks of an image are a multiple of this, so that no thread waits for the last one
 GRADIENT_BYTES = 8 << 20          # transformed weight gradients of one part
 SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 FOR = "3x3, stride 1, dilation 1, padding up to 2, one group"
@@ -149,8 +142,6 @@ def weight_gradient(x, dy, weight_shape, geometry):
     return dw
 
 
-# ------------------------------------------------------------------------------------------------------------- filters
-
 def transform_filters(weight, m, turned=False):
     """G w G^T for every pair of channels, portion by portion: (3, 3, C, K)  ->  (n, n, portions, C, filters in each).
 
@@ -214,75 +205,6 @@ def _matrix(name, m, dtype):
     """The matrix of this name for outputs of m x m."""
     matrix = {"B^T": B_T[m], "A^T": A_T[m], "A": A_T[m].T, "G": G[m], "G^T": G[m].T, "G turned": G[m][:, ::-1]}[name]
     return np.ascontiguousarray(matrix, dtype)
-
-
-# --------------------------------------------------------------------------------------------------------------- tiles
-
-class Tiling:
-    """How the output is cut into tiles of m x m, and the tiles into blocks: slices of images and of tile rows."""
-
-    def __init__(self, x_shape, K, padding, m=None):
-        N, H, W, C = x_shape
-        self.height, self.padding, self.channels, self.filters = H, padding, C, K
-        self.output_shape = N, H + 2 * padding[0] - 2, W + 2 * padding[1] - 2
-        self.m = m or self._best_side()
-        self.n = self.m + 2
-        self.rows, self.columns = self._tiles(self.m)
-
-    def _tiles(self, m):
-        return [-(-length // m) for length in self.output_shape[1:]]
-
-    def _best_side(self):
-        """6 where there are many tiles, and fewer multiplications with it (it often covers more than the output), else 4."""
-        small, large = (self.output_shape[0] * math.prod(self._tiles(m)) for m in (4, 6))
-        return 6 if large >= MANY and 64 * large < WORTH * 36 * small else 4
-
-    def blocks(self):
-        """Pairs (slice of images, slice of tile rows)."""
-        fitting = BLOCK_BYTES // (4 * self.n ** 2 * (self.channels + self.filters))
-        tiles = max(fitting, min(MANY_TILES, self.channels * self.filters // WEIGHTS_A_TILE))
-        rows = max(1, tiles // self.columns)
-        if rows < self.rows:
-            count = EVEN * -(-self.rows // (EVEN * rows))
-            rows = -(-self.rows // count)
-        return image_blocks(self.output_shape[0], self.rows, rows)
-
-    def parts(self):
-        """The same for a few parts of the whole."""
-        return image_blocks(self.output_shape[0], self.rows, -(-self.output_shape[0] * self.rows // PARTS))
-
-    def count(self, where):
-        """How many tiles a block has: they are numbered row by row, image by image."""
-        return math.prod(self.shape(where))
-
-    def within(self, where, part):
-        """The numbers of a part's tiles in the block."""
-        first = self._number(part) - self._number(where)
-        return slice(first, first + self.count(part))
-
-    def _number(self, where):
-        images, rows = where
-        return (images.start * self.rows + rows.start) * self.columns
-
-    def shape(self, where):
-        """(images, tile rows, tile columns) of one block."""
-        images, rows = where
-        return images.stop - images.start, rows.stop - rows.start, self.columns
-
-    def rows_in(self, where):
-        """Runs of the block's tile rows that see alike: (slice of them, first and last of their n rows in the image)."""
-        m, n, before = self.m, self.n, self.padding[0]
-        return _runs(where[1], lambda t: (max(0, before - m * t), min(n, self.height + before - m * t)))
-
-    def rows_back(self, where):
-        """Runs of the block's tile rows that make as many of m rows of the output: (slice of them, how many)."""
-        return _runs(where[1], lambda t: min(self.m, self.output_shape[1] - self.m * t))
-
-
-def _runs(rows, key):
-    """Consecutive rows with the same key: [(slice, counted from the first row, key), ...]"""
-    runs = [(list(group), value) for value, group in groupby(range(rows.start, rows.stop), key)]
-    return [(slice(group[0] - rows.start, group[-1] + 1 - rows.start), value) for group, value in runs]
 
 
 def _rows_in(x, behind_relu, where, tiling):

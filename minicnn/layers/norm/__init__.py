@@ -12,7 +12,8 @@ import numpy as np
 
 from ...core.backend import array_library, is_gpu_array
 from ...core.kernels import MOST_BLOCKS, THREADS, Kernels, in_c_order, runs_kernels
-from ...core.processes import all_reduce, all_reduce_many, count as processes
+from ...core.processes import all_reduce, all_reduce_many
+from ...core.processes import count as processes
 from ...core.tensor import Tensor, differentiable, once
 from ...core.threads import in_parallel, matmul, slices
 from .. import init

@@ -5,7 +5,7 @@ import pytest
 import minicnn as mc
 from minicnn.files import weights
 from minicnn.generate.style.one_pass import Crops, Lessons, StylizerTraining
-from minicnn.generate.style.transfer import StyleRecipe
+from minicnn.generate.style.recipes import StyleRecipe
 from minicnn.models.stylizer import Stylizer, is_stylizer, load_stylizer, save_stylizer
 
 SMALL = Lessons(steps=6, batch=2, side=32, width=4, blocks=1)

@@ -11,10 +11,10 @@ import minicnn as mc
 from minicnn.generate.objectives import roughness
 from minicnn.generate.style.goal import Region
 from minicnn.generate.style.memory import MOST_PAIRS, Plan, planned
-from minicnn.generate.style.recipes import recipe_for
+from minicnn.generate.style.recipes import StyleRecipe, recipe_for
 from minicnn.generate.style.textures import LOSSES, moments
 from minicnn.generate.style.tiles import Tiling
-from minicnn.generate.style.transfer import Style, StyleRecipe, Transfer, stylize
+from minicnn.generate.style.transfer import Style, Transfer, stylize
 from minicnn.inside.extractor import Extractor, folded
 
 NAMES = ["cat", "dog"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__, images
-from ..data import Dataset
 from ..data.augment import AMOUNTS, mixup, parse
+from ..data.dataset import Dataset
 from ..files import weights
 from .common import add_command, eight_bits, natural, percent, positive, require_writable
 

@@ -17,8 +17,10 @@ from ..data import NAMES, augment, class_balance
 from ..files import weights
 from ..files.userfile import is_place
 from ..images import write_image
-from ..training.classifier import OPTIMIZERS, SCHEDULES, Settings, Training, accuracy
-from ..training.curves import learning_curves, statistics, statistics_table, write_csv
+from ..inside.statistics import statistics, statistics_table
+from ..training.classifier import OPTIMIZERS, SCHEDULES, Settings, Training
+from ..training.curves import learning_curves, write_csv
+from ..training.prediction import accuracy
 from .common import (add_command, add_data, add_device, add_network, amount, load_data, load_model, natural, positive,
                      require_checkpoint, require_writable, resuming)
 

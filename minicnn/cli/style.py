@@ -1,4 +1,4 @@
-"""The commands style, two pictures in and one out, and style-train, which learns one style."""
+"""The command style: two pictures in and one out."""
 import argparse
 import shlex
 import sys
@@ -11,16 +11,15 @@ from tqdm import tqdm
 
 from .. import __version__, images, models
 from ..core.backend import chosen_device, to_device
+from ..core.malloc import return_freed_memory
 from ..core.tensor import no_grad
-from ..core.threads import return_freed_memory
 from ..files import weights
 from ..generate.style.colour import MATCHES, matched, with_chroma_of
 from ..generate.style.memory import MOST_PAIRS
-from ..generate.style.one_pass import Lessons, StylizerTraining
-from ..generate.style.recipes import PRESETS, recipe_for
-from ..generate.style.transfer import DTYPES, LOSS_NAMES, OPTIMIZERS, STARTS, Style, Transfer, of_side
+from ..generate.style.recipes import DTYPES, LOSS_NAMES, OPTIMIZERS, PRESETS, STARTS, recipe_for
+from ..generate.style.transfer import Style, Transfer, of_side
 from ..inside.extractor import POOLINGS
-from ..models.stylizer import is_stylizer, load_stylizer, save_stylizer
+from ..models.stylizer import is_stylizer, load_stylizer
 from ..training.classifier import finished_first
 from .common import (add_command, add_device, add_model, amount, load_model, natural, positive, require_checkpoint,
                      require_writable, resuming)
@@ -29,7 +28,6 @@ SIDE = 256                                       # of the result where none is a
 PREVIEW_SECONDS = 3                              # between two previews, and before the first
 CHECKPOINT_SECONDS = 30
 MOST_FRAMES, FRAME_SIDE = 30, 256                # of the animation
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 COLOURS = ("style", "keep", *MATCHES)
 STRETCHED = .03                                  # by so much may a mask's proportions differ before it is said
 IN_ONE_PASS = {"content", "styles", "output", "size", "model", "device", "colours", "command", "argv", "debug"}
@@ -85,10 +83,10 @@ def _add_recipe(parser):
     parser.add_argument("--style-layers", type=_layers, metavar="NAME=N,...", help="in which layers styles are compared")
     parser.add_argument("--content-layers", type=_layers, metavar="NAME=N,...", help="and in which the content")
     for name, choices in (("loss", LOSS_NAMES), ("pooling", POOLINGS), ("optimizer", OPTIMIZERS), ("dtype", DTYPES)):
-        parser.add_argument(f"--{name}", choices=choices, help=_help(name))
-    parser.add_argument("--start", type=_start, metavar="FILE|" + "|".join(STARTS), help=_help("start"))
+        parser.add_argument(f"--{name}", choices=choices, help=help_of(name))
+    parser.add_argument("--start", type=_start, metavar="FILE|" + "|".join(STARTS), help=help_of("start"))
     for name, kind in _AMOUNTS.items():
-        parser.add_argument(f"--{name}", type=kind, metavar="N", help=_help(name))
+        parser.add_argument(f"--{name}", type=kind, metavar="N", help=help_of(name))
 
 
 _AMOUNTS = {"content-weight": amount, "style-weight": amount, "smoothness": amount, "lr": amount, "first-steps": positive,
@@ -102,7 +100,7 @@ _HELP = {"loss": "how the statistics of feature maps are compared", "pooling": "
          "smallest": "longer side of that first size", "average": "decay of the average over the steps, 0 for none"}
 
 
-def _help(name):
+def help_of(name):
     return f"{_HELP[name]} (as the preset has it)"
 
 
@@ -131,8 +129,6 @@ def _layers(text):
     return {name: amount(weight) if equals else 1. for name, equals, weight in pairs}
 
 
-# ---- The run -----------------------------------------------------------------------------------------------------------
-
 def run_style(args):
     """Carry out `minicnn style`."""
     if not args.styles:
@@ -146,7 +142,7 @@ def run_style(args):
         with resuming(checkpoint):
             transfer.resume(checkpoint)
     _introduce(args, transfer)
-    keeper = Keeper(args, transfer, finish, checkpoint, _settings(args, weights_path))
+    keeper = Keeper(args, transfer, finish, checkpoint, settings_of(args, weights_path))
     if not keeper.run():
         print(f"minicnn: stopped; {args.output} is the picture so far, the same command with --resume goes on",
               file=sys.stderr)
@@ -168,7 +164,7 @@ def _run_in_one_pass(args):
     with no_grad():
         shown = of_side(content, args.size or max(content.shape[:2]))[None]
         picture = network(to_device(shown, network.device)).numpy()[0]
-    images.write_image(finish(picture), args.output, _settings(args, path))
+    images.write_image(finish(picture), args.output, settings_of(args, path))
     height, width = picture.shape[:2]
     print(f"wrote {args.output}, {width} x {height} pixels, in {time.perf_counter() - started:.1f} s")
     return 0
@@ -196,7 +192,7 @@ def _checked_places(args):
         values = getattr(args, name)
         if values and len(values) != len(args.styles):
             args.usage_error(f"--{name} has {len(values)} entries for {len(args.styles)} styles: give one for each")
-    return _checkpoint(args)
+    return checkpoint_beside(args)
 
 
 def _files_read(args):
@@ -207,7 +203,7 @@ def _is_picture(start):
     return start not in (None, *STARTS)
 
 
-def _checkpoint(args):
+def checkpoint_beside(args):
     """Beside the output, out.png.ckpt: out.ckpt may be that of a training.  Raises ValueError where --resume finds none, or
     a run that was stopped would be lost without it; one that ends removes its own."""
     checkpoint = Path(f"{args.output}.ckpt")
@@ -347,7 +343,7 @@ class Keeper:
             images.write_animation(frames, self.args.animate, settings=self.settings)
 
 
-def _settings(args, weights_path, pictures=None):
+def settings_of(args, weights_path, pictures=None):
     """What is kept in the file: enough to make it again.   pictures: paths; None: those of `style`"""
     words = [word for word in args.argv if word != "--resume"]
     return {"command": shlex.join(["minicnn", *map(_without_folder, words)]), "seed": args.seed, "version": __version__,
@@ -358,93 +354,3 @@ def _settings(args, weights_path, pictures=None):
 def _without_folder(word):
     """Files and folders by their names only, not where they lie."""
     return ",".join(Path(part).name if Path(part).exists() else part for part in word.split(","))
-
-
-# ---- style-train ---------------------------------------------------------------------------------------------------
-
-def add_style_train(commands):
-    """The command `style-train` and its options."""
-    parser = add_command(
-        commands, "style-train", run_style_train, "teach a network one style, for transfers in a single pass",
-        "Train a network on your photographs until it gives them the content they have and the style of STYLE (Johnson et\n"
-        "al. 2016): then `minicnn style photo.jpg --model FILE` takes less than a second.  Ctrl-C keeps a checkpoint\n"
-        "beside FILE, and --resume goes on from it.",
-        ["minicnn style-train painting.jpg photographs/ -o starry.safetensors",
-         "minicnn style-train painting.jpg photographs/ --steps 4000 --model vgg19 -o starry.safetensors",
-         "minicnn style-train painting.jpg photographs/ --resume -o starry.safetensors"])
-    parser.add_argument("style", metavar="STYLE", help="the picture whose style is learned")
-    parser.add_argument("photographs", metavar="DIR", help="a folder with pictures to learn from, also in folders")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the network, a .safetensors file")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside FILE")
-    add_model(parser)
-    add_device(parser)
-    for name, text in _LESSONS.items():
-        default = getattr(Lessons(), name)
-        kind = amount if name == "lr" else natural if name in ("seed", "blocks") else positive
-        parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default})")
-    for name in ("content-weight", "style-weight", "smoothness"):
-        parser.add_argument(f"--{name}", type=amount, metavar="N", help=_help(name))
-
-
-_LESSONS = {"steps": "steps of Adam", "batch": "pictures in each", "side": "of the squares that are learned from, in pixels",
-            "lr": "learning rate at first", "width": "channels of the network's first convolution",
-            "blocks": "its residual blocks", "seed": "of its weights and of the squares"}
-
-
-def run_style_train(args):
-    """Carry out `minicnn style-train`."""
-    started, checkpoint = time.perf_counter(), _checkpoint(args)
-    require_writable(args.output, [".safetensors"], [models.find(args.model)])
-    training, weights_path = _training(args)
-    if args.resume:
-        with resuming(checkpoint):
-            training.resume(checkpoint)
-    if not _learn(training, checkpoint):
-        print("minicnn: stopped; the checkpoint is written, the same command with --resume goes on", file=sys.stderr)
-        return 130
-    settings = _settings(args, weights_path, [args.style])
-    save_stylizer(training.network, args.output, {"made_by": settings["command"], **settings})
-    checkpoint.unlink(missing_ok=True)
-    print(f"wrote {args.output} after {len(training.losses)} steps, loss {np.mean(training.losses[:10]):.3f} to "
-          f"{np.mean(training.losses[-10:]):.3f}, in {time.perf_counter() - started:.0f} s")
-    return 0
-
-
-def _training(args):
-    """(the StylizerTraining, the path of the weights with whose eyes it compares)"""
-    model, weights_path = load_model(args.model, device=args.device)
-    changes = {name: getattr(args, name) for name in ("content_weight", "style_weight", "smoothness")
-               if getattr(args, name) is not None}
-    lessons = Lessons(**{name: getattr(args, name) for name in _LESSONS})
-    photographs = _pictures_in(args.photographs)
-    print(f"{len(photographs)} photographs, {lessons.steps} steps of {lessons.batch}")
-    recipe = recipe_for(model, "fast", **changes)
-    return StylizerTraining(images.read_image(args.style), photographs, model, recipe, lessons), weights_path
-
-
-def _pictures_in(folder):
-    """The picture files of a folder and of those in it, by name.  Raises ValueError when there is none."""
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}): name a folder with photographs")
-    return found
-
-
-def _learn(training, checkpoint):
-    """To the end, or until Ctrl-C, after which there is a checkpoint.  Returns whether the end was reached."""
-    saved = time.perf_counter()
-    with tqdm(initial=training.step_number, total=training.lessons.steps, desc="learning", unit="step", leave=False,
-              disable=None) as progress:
-        try:
-            while training.step_number < training.lessons.steps:
-                with finished_first():
-                    training.step()
-                progress.update()
-                progress.set_postfix(loss=f"{training.losses[-1]:.3f}")
-                if time.perf_counter() - saved > CHECKPOINT_SECONDS:
-                    training.save(checkpoint)
-                    saved = time.perf_counter()
-        except KeyboardInterrupt:
-            training.save(checkpoint)
-            return False
-    return True

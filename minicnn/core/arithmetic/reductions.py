@@ -1,0 +1,63 @@
+"""Reductions: axis is None (all axes), an integer or a tuple.
+
+`sum`, `max` and `min` are minicnn's from here on.
+"""
+import math
+
+from ..backend import array_library
+from ..tensor import differentiable
+from .shapes import plain
+
+
+@differentiable
+def sum(x, axis=None, keepdims=False):
+    """The sum over `axis`."""
+    xp = array_library(x)
+    shape, kept = x.shape, _kept_shape(x, axis)
+    return x.sum(axis=axis, keepdims=keepdims), (lambda dy: xp.broadcast_to(dy.reshape(kept), shape),)
+
+
+@differentiable
+def mean(x, axis=None, keepdims=False):
+    """The mean over `axis`."""
+    xp = array_library(x)
+    shape, kept = x.shape, _kept_shape(x, axis)
+    count = math.prod(n for n, left in zip(shape, kept) if left == 1)
+    return x.mean(axis=axis, keepdims=keepdims), (lambda dy: xp.broadcast_to(dy.reshape(kept) / count, shape),)
+
+
+@differentiable
+def max(x, axis=None, keepdims=False):
+    """The largest element over `axis`.  Equal largest elements share the gradient evenly (as PyTorch's amax)."""
+    y = x.max(axis=axis, keepdims=keepdims)
+    return y, (lambda dy: _shared_between_ties(dy, x, y, axis),)
+
+
+@differentiable
+def min(x, axis=None, keepdims=False):
+    """The smallest element over `axis`.  Equal smallest elements share the gradient evenly (as PyTorch's amin)."""
+    y = x.min(axis=axis, keepdims=keepdims)
+    return y, (lambda dy: _shared_between_ties(dy, x, y, axis),)
+
+
+def _shared_between_ties(dy, x, y, axis):
+    kept = _kept_shape(x, axis)
+    ties = x == y.reshape(kept)
+    return ties * (dy.reshape(kept) / ties.sum(axis=axis, keepdims=True, dtype=dy.dtype))
+
+
+def _kept_shape(x, axis):
+    """The shape of x with each axis of `axis` (None: every axis) reduced to size 1."""
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    reduced = {i % x.ndim for i in axes if -x.ndim <= i < x.ndim}     # for other axes the reduction itself complains
+    return tuple(1 if i in reduced else size for i, size in enumerate(x.shape))
+
+
+def argmax(x, axis=None):
+    """The position of the largest element along `axis` (None: in the flattened x), as a plain array of integers."""
+    return plain(x).argmax(axis=axis)
+
+
+def argmin(x, axis=None):
+    """The position of the smallest element along `axis` (None: in the flattened x), as a plain array of integers."""
+    return plain(x).argmin(axis=axis)
