@@ -10,7 +10,7 @@ from tqdm import tqdm
 from .. import __version__, images
 from ..files import weights
 from ..generate.features import FOR_UNITS, activations, excite
-from ..generate.inversion import NO_PRIOR, Recipe, invert
+from ..generate.inversion import NO_PRIOR, InversionRecipe, invert
 from ..training.classification import in_channels, in_size
 from .common import (add_command, add_device, add_model, amount, eight_bits, load_classifier, load_model, natural, opinions,
                      positive, require_writable)
@@ -48,7 +48,7 @@ def add_invert(commands):
                         help="how many (8; with --all 4 of each class; from a PICTURE 1)")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="another seed, other pictures (0)")
     parser.add_argument("--steps", type=natural, metavar="N",
-                        help=f"how often pixels are changed, in each of the two sizes ({Recipe().steps})")
+                        help=f"how often pixels are changed, in each of the two sizes ({InversionRecipe().steps})")
     _add_sizes(parser)
     parser.add_argument("--native", metavar="DIR",
                         help="also write each picture alone, as small as the network sees it, or in --size: DIR/cat-000.png")
@@ -133,7 +133,7 @@ def _complete(args):
     args.start = args.start or ("noise" if args.no_prior else "gaussian")
     from_picture = args.start not in ("noise", "gaussian")       # then each would be the same
     args.count = args.count or (1 if from_picture else 4 if args.all else 8)
-    usual = FOR_UNITS if args.target_layer else Recipe()
+    usual = FOR_UNITS if args.target_layer else InversionRecipe()
     args.recipe = dataclasses.replace(NO_PRIOR if args.no_prior else usual, bn_prior=args.bn_prior)
     if args.steps is not None:
         args.recipe = dataclasses.replace(args.recipe, steps=args.steps)
@@ -162,11 +162,11 @@ def _draw(model, start, size, args):
     stages = 1 if size == model.input_shape[:2] or not isinstance(start, str) else 2
     frames, every = [], -(-stages * args.recipe.steps // MOST_FRAMES) or 1
     with tqdm(total=stages * args.recipe.steps, desc="drawing", unit="step", leave=False, disable=None) as progress:
-        def watch(step, pictures):
+        def callback(step, pictures):
             progress.update()
             if args.animate and step % every == 0:
                 frames.append(eight_bits(pictures))
-        rest = args.count, args.seed, args.recipe, start, watch, size
+        rest = args.count, args.seed, args.recipe, start, callback, size
         if args.target_layer:
             return excite(model, args.target_layer, args.unit, *rest), frames
         names = model.class_names if args.all else [args.target]

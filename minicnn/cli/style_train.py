@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import images, models
-from ..generate.style.one_pass import Lessons, StylizerTraining
+from ..generate.style.one_pass import StylizerSettings, StylizerTraining
 from ..generate.style.recipes import recipe_for
 from ..models.stylizer import save_stylizer
 from ..training.classifier import finished_first
@@ -34,7 +34,7 @@ def add_style_train(commands):
     add_model(parser)
     add_device(parser)
     for name, text in _LESSONS.items():
-        default = getattr(Lessons(), name)
+        default = getattr(StylizerSettings(), name)
         kind = amount if name == "lr" else natural if name in ("seed", "blocks") else positive
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default})")
     for name in ("content-weight", "style-weight", "smoothness"):
@@ -70,7 +70,7 @@ def _training(args):
     model, weights_path = load_model(args.model, device=args.device)
     changes = {name: getattr(args, name) for name in ("content_weight", "style_weight", "smoothness")
                if getattr(args, name) is not None}
-    lessons = Lessons(**{name: getattr(args, name) for name in _LESSONS})
+    lessons = StylizerSettings(**{name: getattr(args, name) for name in _LESSONS})
     photographs = _pictures_in(args.photographs)
     print(f"{len(photographs)} photographs, {lessons.steps} steps of {lessons.batch}")
     recipe = recipe_for(model, "fast", **changes)

@@ -18,14 +18,14 @@ from ..files import weights
 from ..files.userfile import is_place
 from ..images import write_image
 from ..inside.statistics import statistics, statistics_table
-from ..training.classifier import OPTIMIZERS, SCHEDULES, Settings, Training
+from ..training.classifier import OPTIMIZERS, SCHEDULES, TrainingSettings, Training
 from ..training.curves import learning_curves, write_csv
 from ..training.prediction import accuracy
 from .common import (add_command, add_data, add_device, add_network, amount, load_data, load_model, natural, positive,
                      require_checkpoint, require_writable, resuming)
 
 FIRST_STEPS = 10                                 # are timed for the estimate
-DEFAULTS = Settings()
+DEFAULTS = TrainingSettings()
 
 
 def add_train(commands):
@@ -122,7 +122,7 @@ def run_train(args):
     if processes.rank() == 0:
         _introduce(training, args)
     try:
-        training.run(test, watch=Estimate(), after_epoch=functools.partial(_after_epoch, args))
+        training.run(test, callback=Estimate(), after_epoch=functools.partial(_after_epoch, args))
     except KeyboardInterrupt:
         return _stopped(args)
     if processes.rank() == 0:
@@ -171,7 +171,8 @@ def _settings(args):
     own = vars(args)
     if args.lr == 0 or args.warmup >= 1 or args.label_smoothing >= 1 or args.average >= 1:
         args.usage_error("--lr must be more than 0; --warmup, --label-smoothing and --average must be less than 1")
-    return Settings(**{field.name: own[field.name] for field in dataclasses.fields(Settings) if field.name in own})
+    names = [field.name for field in dataclasses.fields(TrainingSettings) if field.name in own]
+    return TrainingSettings(**{name: own[name] for name in names})
 
 
 def _start_of_pictures(train):

@@ -55,17 +55,17 @@ def to_device(array, device):
     return array.get() if device == "cpu" else _cupy().asarray(array)
 
 
-def chosen_device(wish):
+def chosen_device(name):
     """'cpu' or 'cuda' for 'auto' (the GPU if there is a usable one), 'cpu' or 'cuda'.
 
-    Raises ValueError for another wish, and, with the reason, for 'cuda' where there is no usable GPU.
+    Raises ValueError for another name, and, with the reason, for 'cuda' where there is no usable GPU.
     """
-    if wish not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {wish!r}")
-    if wish == "cpu":
-        return wish
+    if name not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {name!r}")
+    if name == "cpu":
+        return name
     status = gpu_status()
-    if wish == "cuda" and status != "available":
+    if name == "cuda" and status != "available":
         raise ValueError(f"no usable GPU: {status}; without --device the CPU does it")
     return "cuda" if status == "available" else "cpu"
 

@@ -14,7 +14,7 @@ SMALL_PRODUCT = 10 ** 6                          # multiply-adds up to which Ope
 FEWEST_ROWS = 32                                 # of such a product: with fewer, too little is done with each number
 
 
-def small_rows(rows, weights):
+def rows_per_small_product(rows, weights):
     """Of how many rows, a divisor of `rows`, the products with a matrix of so many weights are small; all where none are.
 
     OpenBLAS first copies the matrices that it multiplies, in an order that suits it.  Small ones it takes as they lie, on

@@ -54,9 +54,9 @@ def all_reduce(array):
     """
     if _world() is None:
         return array
-    ours = np.ascontiguousarray(to_numpy(array)).reshape(array.shape)                    # which makes (1,) of ()
-    result = np.empty_like(ours)
-    _world().Allreduce(ours, result)
+    own = np.ascontiguousarray(to_numpy(array)).reshape(array.shape)                    # which makes (1,) of ()
+    result = np.empty_like(own)
+    _world().Allreduce(own, result)
     return array_library(array).asarray(result)
 
 

@@ -317,21 +317,21 @@ class _Gradients:
     the first sum makes a new array, and only later ones add in place."""
 
     def __init__(self):
-        self.sums, self.ours = {}, set()
+        self.sums, self.owned = {}, set()
 
     def add(self, key, gradient):
         """One more share of the gradient of a node or leaf."""
         key = id(key)
         if key not in self.sums:
             self.sums[key] = gradient
-        elif key in self.ours:
+        elif key in self.owned:
             self.sums[key] = added(self.sums[key], gradient, in_place=True)
         else:
             self.sums[key] = added(self.sums[key], gradient)
-            self.ours.add(key)
+            self.owned.add(key)
 
     def pop(self, key):
-        self.ours.discard(id(key))
+        self.owned.discard(id(key))
         return self.sums.pop(id(key))
 
 

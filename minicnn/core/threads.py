@@ -78,17 +78,17 @@ def _shared_out(function, items):
                 error = caught
             reports.put(error)
     helping = range(min(threads(), len(items)) - 1)
-    orders = [deque([functools.partial(contextvars.copy_context().run, work)]) for _ in helping]
-    for order in orders:
-        _helpers(threads()).put(order)
+    tasks = [deque([functools.partial(contextvars.copy_context().run, work)]) for _ in helping]
+    for task in tasks:
+        _task_queue(threads()).put(task)
     _local.inside = True
     try:
         work()
     finally:
         _local.inside = False
     errors = [error for error in (reports.get() for _ in items) if error is not None]
-    for order in orders:
-        order.clear()                            # taken back: whoever comes to it only now keeps no array alive for it
+    for task in tasks:
+        task.clear()                             # withdrawn: whoever comes to it only now keeps no array alive for it
     if errors:
         raise errors[0]
     return results
@@ -101,26 +101,24 @@ def _take(waiting):
         return None
 
 
-def _carry_out(order):
-    """Unless it was taken back."""
-    task = _take(order)
-    if task is not None:
-        task()
-
-
 @functools.cache
-def _helpers(count):
-    """The orders for all threads but the calling one.  (A queue of the standard library's: its executor takes a tenth of a
-    millisecond for each order, as long as half a convolution of a small layer.)"""
-    orders = SimpleQueue()
+def _task_queue(count):
+    """The queue from which all threads but the calling one take their tasks, each a deque that holds one function.
+
+    (A queue of the standard library's: its executor takes a tenth of a millisecond for each task, as long as half a
+    convolution of a small layer.)
+    """
+    queue = SimpleQueue()
 
     def help():
         _local.inside = True
         while True:
-            _carry_out(orders.get())
+            work = _take(queue.get())
+            if work is not None:                 # else the task was withdrawn
+                work()
     for i in range(count - 1):
         threading.Thread(target=help, name=f"minicnn-{i}", daemon=True).start()
-    return orders
+    return queue
 
 
 def slices(length, parts):
@@ -173,7 +171,7 @@ def added(a, b, in_place=False):
 
 
 if hasattr(os, "register_at_fork"):              # a forked process inherits the pool, but none of its threads
-    os.register_at_fork(after_in_child=_helpers.cache_clear)
+    os.register_at_fork(after_in_child=_task_queue.cache_clear)
 
 
 def workspace(name, shape, dtype):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.fetch import cache_folder
+from ..files.download import cache_folder
 from . import cifar10, cifar100, idx
 from .cifar10 import load_cifar10
 from .cifar100 import load_cifar100
-from .download import download as fetch
+from .download import download as download_files
 from .folder import load_folder
 from .idx import load_fashion_mnist, load_mnist
 from .places import check_split
@@ -78,7 +78,7 @@ def _load_named(name, split, limit, folder, download, options):
             reason = error
     if not download:
         raise FileNotFoundError(f"{reason} (in the cache folder, and not to be downloaded)") from reason
-    fetch(name, cached, split)
+    download_files(name, cached, split)
     return LOADERS[name](cached, split, limit, **options)
 
 

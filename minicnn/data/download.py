@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files.atomic import WriteError, atomic_write
-from ..files.fetch import Remote, fetch
+from ..files.download import Remote
+from ..files.download import download as download_file
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def download(name, folder, split=None):
         if split is None or remote.split in (split, None):
             if remote.members and all((Path(folder) / Path(member).name).is_file() for member in remote.members):
                 continue
-            path = fetch(remote, folder)
+            path = download_file(remote, folder)
             if remote.members:
                 _unpack(path, remote.members)
 

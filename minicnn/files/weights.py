@@ -146,7 +146,7 @@ def _array(file, name, dtype):
     return np.array(array, dtype if array.dtype.kind == "f" else None)
 
 
-def allowance(state):
+def parameter_limit(state):
     """How many numbers may be asked for to build the network that a file with this state describes, see `init.skipped`.
 
     Twice as many as it has: some networks ask for a few twice, and what differs a little is better shown in a table.

@@ -2,7 +2,7 @@
 from ..inside.extractor import Extractor
 from ..inside.watching import batch_norms, layer_named, seen_inside
 from .features import activations, excite
-from .inversion import Recipe, invert
+from .inversion import InversionRecipe, invert
 from .objectives import batch_norm_prior, channel_moments, total_variation, unit_activation
 from .style.recipes import StyleRecipe, recipe_for
 from .style.transfer import Style, Transfer, stylize

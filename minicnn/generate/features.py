@@ -1,20 +1,20 @@
 """A layer in reverse: pictures that excite one of its channels, and so show what it looks for.
 
-The loop is that of `invert`; only the wish is another: not the name of a class, but a strong answer of one unit in the
+The loop is that of `invert`; only the objective is another: not the name of a class, but a strong answer of one unit in the
 middle of the network.  (Erhan et al. 2009; Olah et al. 2017, Feature Visualization.)
 """
 import numpy as np
 
 from ..core.tensor import Tensor, no_grad
 from ..inside.watching import layer_named, seen_inside
-from .inversion import Recipe, draw, start_pictures
+from .inversion import InversionRecipe, draw, start_pictures
 from .objectives import unit_activation
 
 # A unit in the middle answers less strongly than a class: as smooth as those, its pictures would be flat.
-FOR_UNITS = Recipe(smoothness=.3)
+FOR_UNITS = InversionRecipe(smoothness=.3)
 
 
-def excite(model, layer, unit, count=8, seed=0, recipe=FOR_UNITS, start="gaussian", watch=None, size=None):
+def excite(model, layer, unit, count=8, seed=0, recipe=FOR_UNITS, start="gaussian", callback=None, size=None):
     """Pictures to which one channel of a layer answers strongly: (count, H, W, C) float32 in 0..1.
 
     layer   its name, as `model.named_modules()` and `minicnn summary` show it: "features.19"
@@ -31,9 +31,9 @@ def excite(model, layer, unit, count=8, seed=0, recipe=FOR_UNITS, start="gaussia
     rng = np.random.default_rng(seed)
     pictures = _starts(model, count, start, rng, size)
 
-    def wish(_, calls):
+    def objective(_, calls):
         return -unit_activation(_output(module, calls), unit)
-    return draw(model, pictures, wish, recipe, rng, watch, [module], size)
+    return draw(model, pictures, objective, recipe, rng, callback, [module], size)
 
 
 def activations(model, layer, unit, pictures):

@@ -25,11 +25,11 @@ from .objectives import batch_norm_prior, total_variation
 from .transforms import jitter
 from .views import Views
 
-USUAL_VALUES = 32 * 32 * 3                       # numbers of the pictures in whose L2 norms a Recipe speaks
+USUAL_VALUES = 32 * 32 * 3                       # numbers of the pictures in whose L2 norms an InversionRecipe speaks
 
 
 @dataclass(frozen=True)
-class Recipe:
+class InversionRecipe:
     """How pictures are made.  Lengths are L2 norms of a whole 32x32x3 picture with values 0..1, whatever is drawn.
 
     steps        how often the picture is changed
@@ -54,7 +54,7 @@ class Recipe:
 
 
 # The plain gradient, a short and straight way: from noise, what it finds convinces the network and nobody else.
-NO_PRIOR = Recipe(steps=100, first=.07, last=.07, smoothness=0., jitter=0)
+NO_PRIOR = InversionRecipe(steps=100, first=.07, last=.07, smoothness=0., jitter=0)
 
 
 class PictureDescent(Optimizer):
@@ -73,7 +73,7 @@ class PictureDescent(Optimizer):
         array_library(picture).clip(moved, 0, 1, out=picture)
 
 
-def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", watch=None, size=None):
+def invert(model, target, count=8, seed=0, recipe=InversionRecipe(), start="gaussian", callback=None, size=None):
     """Pictures that `model` takes for `target`: (n, H, W, C) float32 in 0..1, of the shape that it was built for.
 
     target  the name of a class, for `count` pictures; or an array with the number of a class for each picture
@@ -81,7 +81,7 @@ def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", wa
     recipe  its lengths are those for 32x32x3, and are scaled to the shape of the pictures
     start   "gaussian" (a blurred draw from the class's training pictures), "noise", or an array (H, W, C) in 0..1, with a
             `size` of that size
-    watch   None, or a function of (step, pictures), called before every step: for animations
+    callback   None, or a function of (step, pictures), called before every step: for animations
     size    None, or another height and width, a number or a pair: the pictures are then drawn on as in `draw`
 
     Raises ValueError for an unknown class or start, a size below the network's own, and a batch-norm prior without batch
@@ -91,12 +91,12 @@ def invert(model, target, count=8, seed=0, recipe=Recipe(), start="gaussian", wa
     labels = np.full(count, model.class_index(target)) if isinstance(target, str) else np.asarray(target)
     pictures = start_pictures(model, labels, start, rng, size)
 
-    def wish(logits, _):                                         # there may be several views of each picture
+    def objective(logits, _):                                    # there may be several views of each picture
         return cross_entropy(logits, np.resize(labels, len(logits)))
-    return draw(model, pictures, wish, recipe, rng, watch, size=size)
+    return draw(model, pictures, objective, recipe, rng, callback, size=size)
 
 
-def draw(model, pictures, wish, recipe, rng, watch=None, layers=(), size=None):
+def draw(model, pictures, objective, recipe, rng, callback=None, layers=(), size=None):
     """Pictures of the network's own size, (n, h, w, C), and from them larger ones if a `size` is given: (n, H, W, C).
 
     First `descend` in the network's own size: there it sees all at once, and a cat stays whole.  Then the picture itself is
@@ -105,32 +105,32 @@ def draw(model, pictures, wish, recipe, rng, watch=None, layers=(), size=None):
     """
     own, larger = model.input_shape[:2], _larger(model, size)
     if pictures.shape[1:3] == own:
-        pictures = descend(model, pictures, wish, recipe, rng, watch, layers)
+        pictures = descend(model, pictures, objective, recipe, rng, callback, layers)
     if larger == own:
         return pictures
     pictures = np.clip(upsample(pictures, size=larger, mode="bilinear").data, 0, 1)
     finer = dataclasses.replace(recipe, smoothness=recipe.smoothness * larger[0] / own[0])       # its neighbours are nearer
-    return descend(model, pictures, wish, finer, rng, watch, layers, lambda picture: Views().of(picture, own, rng))
+    return descend(model, pictures, objective, finer, rng, callback, layers, lambda picture: Views().of(picture, own, rng))
 
 
-def descend(model, pictures, wish, recipe, rng, watch=None, layers=(), look=None):
-    """Change `pictures` (n, H, W, C) by the recipe until the wish, a number that is made small, is fulfilled.
+def descend(model, pictures, objective, recipe, rng, callback=None, layers=(), transform=None):
+    """Change `pictures` (n, H, W, C) by the recipe until the objective, a number that is made small, is fulfilled.
 
-    wish    function of the network's output and of the calls of `layers`: see inside.seen_inside
-    layers  the Modules whose inputs and outputs the wish needs to see
-    look    what the network is shown of the pictures, a function of a tensor; None: the pictures, moved by the jitter
+    objective    function of the network's output and of the calls of `layers`: see inside.seen_inside
+    layers  the Modules whose inputs and outputs the objective needs to see
+    transform    what the network is shown of the pictures, a function of a tensor; None: the pictures, moved by the jitter
     """
-    look = look or (lambda picture: jitter(picture, recipe.jitter, rng))
+    transform = transform or (lambda picture: jitter(picture, recipe.jitter, rng))
     picture, recipe = tensor(to_device(pictures, model.device), requires_grad=True), recipe.scaled_to(pictures.shape[1:])
     norms = batch_norms(model) if recipe.bn_prior else []
     optimizer = PictureDescent([picture], recipe.first, recipe.radius)
     with model.frozen():
         for step in range(recipe.steps):
-            if watch:
-                watch(step, to_numpy(picture.data))
-            loss = objective(model, picture, wish, recipe, look, layers, norms)
+            if callback:
+                callback(step, to_numpy(picture.data))
+            loss = total_loss(model, picture, objective, recipe, transform, layers, norms)
             if not np.isfinite(loss.item()):
-                raise_first_nonfinite(lambda: objective(model, picture, wish, recipe, look, layers, norms))
+                raise_first_nonfinite(lambda: total_loss(model, picture, objective, recipe, transform, layers, norms))
             optimizer.zero_grad()
             loss.backward()
             optimizer.lr = recipe.first + (recipe.last - recipe.first) * step / recipe.steps
@@ -138,10 +138,10 @@ def descend(model, pictures, wish, recipe, rng, watch=None, layers=(), look=None
     return to_numpy(picture.data)
 
 
-def objective(model, picture, wish, recipe, look, layers=(), norms=()):
+def total_loss(model, picture, objective, recipe, transform, layers=(), norms=()):
     """What is made small: what is wished of the network, at what it is shown of the picture; the roughness; the prior."""
-    output, calls = seen_inside(model, look(picture), [*layers, *norms])
-    loss = wish(output, calls) + recipe.smoothness * total_variation(picture)
+    output, calls = seen_inside(model, transform(picture), [*layers, *norms])
+    loss = objective(output, calls) + recipe.smoothness * total_variation(picture)
     if recipe.bn_prior:
         loss = loss + recipe.bn_prior * batch_norm_prior([(layer, x) for layer, x, _ in calls if layer in norms])
     return loss

@@ -1,6 +1,6 @@
 """The Gram matrix: which channels of a feature map are strong at the same places, wherever these are."""
 from ..core.backend import array_library, is_gpu_array
-from ..core.blas import small_rows
+from ..core.blas import rows_per_small_product
 from ..core.tensor import differentiable
 from ..core.threads import in_parallel, slices, workspace
 
@@ -75,7 +75,7 @@ def _pixels_times(x, products, means=None):
     def block(where):
         n, part = where
         pixels, out = _pixels(x[n, part]), dx[n, part].reshape(-1, C)
-        rows = small_rows(len(pixels), C * C)
+        rows = rows_per_small_product(len(pixels), C * C)
         xp.matmul(pixels.reshape(-1, rows, C), matrices[n], out=out.reshape(-1, rows, C))
         if shifts is not None:
             out += shifts[n]

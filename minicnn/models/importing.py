@@ -7,8 +7,7 @@ import numpy as np
 
 from ..files import foreign
 from ..files.atomic import sha256_of
-from ..files.fetch import DownloadError, is_it
-from ..files.fetch import fetch as download
+from ..files.download import DownloadError, download, is_it
 from ..files.userfile import is_place
 from ..layers import init
 from .adapt import adapt, renamed
@@ -21,7 +20,7 @@ FEATURES = "features."                           # how the names of all arrays o
 
 
 def fetch(name, features_only=False, dtype=None, class_names=None):
-    """The path of published weights (a name in PUBLISHED), which are downloaded and converted unless they are there.
+    """The path of published weights (a name in PUBLISHED): downloaded, checked, converted and kept, unless they are there.
 
     Then `load(name)` finds them.  A file that was fetched by other means is taken from the folder that the error names.
     features_only, dtype, class_names   as in `convert`; of weights that are there they stay as they were
@@ -143,10 +142,10 @@ def _skeleton(arrays, network, class_names, options):
 def _class_count(arrays, built):
     """How many classes the weights know: the outputs of the array whose shape depends on it; where none does, a thousand."""
     two, three = built(numbered_classes(2)), built(numbered_classes(3))
-    theirs, more = renamed(arrays, two), three.state_dict()
+    in_file, more = renamed(arrays, two), three.state_dict()
     for name, array in two.state_dict().items():
-        if array.shape != more[name].shape and name in theirs and arrays[theirs[name]].shape:
-            return arrays[theirs[name]].shape[0]
+        if array.shape != more[name].shape and name in in_file and arrays[in_file[name]].shape:
+            return arrays[in_file[name]].shape[0]
     return 1000
 
 

@@ -5,7 +5,7 @@ is known, that much is checked.  (torch.hub.load_state_dict_from_url, check_hash
 """
 from dataclasses import dataclass
 
-from ..files.fetch import Remote, cache_folder
+from ..files.download import Remote, cache_folder
 
 TORCHVISION = ("https://download.pytorch.org/models/", "https://s3.amazonaws.com/pytorch/models/")
 JCJOHNSON = ("https://web.eecs.umich.edu/~justincj/models/", "https://s3-us-west-2.amazonaws.com/jcjohns-models/")

@@ -64,7 +64,7 @@ def load(name_or_path, network=None):
             raise ValueError(f"{path} {_what_else(metadata, path)}")
         description = _description(metadata["architecture"], path)
         named = _named_by_caller(description["network"], network, path)
-        model = _from_description(description, named, path, weights.allowance(state))
+        model = _from_description(description, named, path, weights.parameter_limit(state))
         weights.put(state, model, path)
     return model.eval()
 

@@ -90,7 +90,7 @@ def load_stylizer(path):
         if KEY not in metadata:
             raise ValueError(f"{path} holds no network that stylises: train one with `minicnn style-train`")
         try:
-            with skipped(weights.allowance(state)):
+            with skipped(weights.parameter_limit(state)):
                 model = Stylizer(**json.loads(metadata[KEY]), rng=0)
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} describes a network that this version cannot build ({error})") from None

@@ -4,11 +4,11 @@ from functools import partial
 import numpy as np
 
 from ..core.backend import array_library
-from .base import Remembering, require
+from .base import Stateful, require
 from .blocks import in_blocks, in_one_kernel, kernels, scratch
 
 
-class WeightAverage(Remembering):
+class WeightAverage(Stateful):
     """An exponential moving average of weights, which often classifies better than the weights of the last step.
 
         average <- d average + (1 - d) w        d = min(decay, (1 + t) / (10 + t)) in the update number t = 0, 1, ...

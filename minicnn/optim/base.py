@@ -7,7 +7,7 @@ from ..core.backend import array_library, to_numpy
 from ..core.tensor import Tensor
 
 
-class Remembering:
+class Stateful:
     """Something that walks beside a list of parameters and remembers arrays, which can be saved and loaded.
 
     state: {"momentum.0": array, ...}, by position in the list of parameters
@@ -32,7 +32,7 @@ class Remembering:
         copy_state(state, self.state, type(self).__name__)
 
 
-class Optimizer(Remembering):
+class Optimizer(Stateful):
     """What all optimizers share: the list of parameters, the learning rate, and the state.
 
     parameters  leaf tensors with requires_grad=True (a list, or anything that yields them)

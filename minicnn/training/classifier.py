@@ -1,6 +1,6 @@
 """Learning: the training loop, its checkpoints, and the measures of a classifier.
 
-A run is described by `Settings` and carried by `Training`.  Order, augmentation and attacks are functions of (seed,
+A run is described by `TrainingSettings` and carried by `Training`.  Order, augmentation and attacks are functions of (seed,
 epoch, batch), so a checkpoint needs no generator for them: weights, optimizer, average, the place in the run and where
 each dropout layer's stream has got to are the whole state, and a resumed run ends in the same weights as an undisturbed
 one.
@@ -30,7 +30,7 @@ from .prediction import accuracy
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """What a training run depends on, besides the data and the network.
 
     epochs, batch     passes over the data; pictures a step
@@ -64,7 +64,7 @@ class Settings:
     def __post_init__(self):
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
-                raise ValueError(f"Settings: {name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+                raise ValueError(f"TrainingSettings: {name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
 
 
 OPTIMIZERS = {
@@ -97,14 +97,14 @@ class Training:
         self.epoch = self.batch = 0
         self.history, self.sums = [], np.zeros(3)                # sums over this epoch: loss, hits, pictures
 
-    def run(self, test=None, quiet=False, watch=None, after_epoch=None):
+    def run(self, test=None, quiet=False, callback=None, after_epoch=None):
         """Train to the end; returns the list of one dict an epoch.  Ctrl-C saves a checkpoint before it stops.
 
-        watch, after_epoch   None, or a function of this Training, called after every step, or epoch
+        callback, after_epoch   None, or a function of this Training, called after every step, or epoch
         """
         try:
             while self.epoch < self.settings.epochs:
-                self.run_epoch(test, quiet, watch)
+                self.run_epoch(test, quiet, callback)
                 if after_epoch:
                     after_epoch(self)
         except KeyboardInterrupt:
@@ -112,18 +112,18 @@ class Training:
             raise
         return self.history
 
-    def run_epoch(self, test=None, quiet=False, watch=None):
+    def run_epoch(self, test=None, quiet=False, callback=None):
         """The rest of the current epoch, then its line."""
         started, self.model = time.perf_counter(), self.model.train()
         bar = tqdm(self.batches.epoch(self.epoch, self.batch), initial=self.batch, total=len(self.batches), leave=False,
                    desc=f"epoch {self.epoch + 1}/{self.settings.epochs}", disable=quiet or processes.rank() > 0 or None)
         for x, labels in bar:
-            ours = slices(len(labels), processes.count())[processes.rank()]
+            share = slices(len(labels), processes.count())[processes.rank()]
             with finished_first():
-                self.step(x[ours], labels[ours])
+                self.step(x[share], labels[share])
             bar.set_postfix(loss=f"{self.sums[0] / self.sums[2]:.3f}")
-            if watch:
-                watch(self)
+            if callback:
+                callback(self)
             if self.batch % self.save_every == 0 and self.batch < len(self.batches):
                 self.save()
         self._close_epoch(test, time.perf_counter() - started, quiet)

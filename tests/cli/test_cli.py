@@ -20,7 +20,7 @@ import minicnn as mc
 from minicnn.cli import main, make_parser
 from minicnn.data.cifar10 import CLASS_NAMES, load_cifar10
 from minicnn.files import weights
-from minicnn.files.fetch import Remote
+from minicnn.files.download import Remote
 from minicnn.models import ClassGaussian
 from minicnn.models.published import PUBLISHED, Published, cached
 from minicnn.models.stylizer import Stylizer, save_stylizer
@@ -470,7 +470,7 @@ def test_the_opinion_is_of_the_picture_as_it_was_saved(run, net, tmp_path):
 
 def test_pictures_are_those_of_the_function(run, net, tmp_path):
     run("invert dog --count 2 --steps 6 --seed 4 --native n --model", net)
-    recipe = mc.generate.Recipe(steps=6)
+    recipe = mc.generate.InversionRecipe(steps=6)
     expected = mc.generate.invert(mc.models.load(net), "dog", count=2, seed=4, recipe=recipe)
     for i in range(2):
         assert np.array_equal(np.asarray(Image.open(tmp_path / "n" / f"dog-{i:03d}.png")),
@@ -525,7 +525,7 @@ def test_pictures_are_drawn_larger_than_the_network_knows_them(run, net, tmp_pat
     assert "--size 96" in json.loads(run("show-settings cat.png")[1])["command"]
     assert run("invert cat --count 2 --steps 2 --size 48 --native n --animate a.gif --model", net)[0] == 0
     large = np.stack([mc.read_image(tmp_path / "n" / f"cat-{i:03d}.png") for i in range(2)])
-    expected = mc.generate.invert(mc.models.load(net), "cat", 2, recipe=mc.generate.Recipe(steps=2), size=48)
+    expected = mc.generate.invert(mc.models.load(net), "cat", 2, recipe=mc.generate.InversionRecipe(steps=2), size=48)
     assert np.array_equal(np.rint(large * 255), np.floor(255 * expected + .5))
     assert Image.open("cat.png").width == 16 + 2 * (192 + 16) and Image.open("a.gif").n_frames == 5
     code, _, err = run("invert cat --size 16 --model", net)

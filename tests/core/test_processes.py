@@ -25,13 +25,13 @@ PROGRAM = textwrap.dedent("""
     from minicnn.files import weights
     from minicnn.data import Dataset
     from minicnn.models import small
-    from minicnn.training.classifier import Settings, Training
+    from minicnn.training.classifier import TrainingSettings, Training
     folder, batch = sys.argv[1], int(sys.argv[2])
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, 70)
     images = (rng.normal(0, 40, (70, 10, 10, 3)) + 50 * labels[:, None, None, None] + 30).clip(0, 255).astype(np.uint8)
     data = Dataset(images, labels, list("abcd"))
-    settings = Settings(epochs=2, batch=batch, lr=.05, average=.9, label_smoothing=.1, seed=7)
+    settings = TrainingSettings(epochs=2, batch=batch, lr=.05, average=.9, label_smoothing=.1, seed=7)
     run = Training(small(list("abcd"), ((8, 16), (16,)), rng=1), data, settings, f"{folder}/run.ckpt")
     history = run.run(data, quiet=True)
     print(processes.rank(), processes.count(), len(history), "test" in history[0], history[1]["train"], flush=True)
@@ -79,11 +79,11 @@ def test_an_error_in_one_process_ends_them_all(tmp_path):
 def test_a_batch_that_is_too_small_to_be_shared_is_refused(monkeypatch):
     from minicnn.data import load_shapes
     from minicnn.models.networks import build
-    from minicnn.training.classifier import Settings, Training
+    from minicnn.training.classifier import TrainingSettings, Training
     data = load_shapes(limit=16)
     monkeypatch.setattr(processes, "count", lambda: 5)
     with pytest.raises(ValueError, match="a batch of 4 cannot be shared among 5 processes: use a larger batch"):
-        Training(build("small", data.class_names, rng=0, widths=((4,),)), data, Settings(batch=4))
+        Training(build("small", data.class_names, rng=0, widths=((4,),)), data, TrainingSettings(batch=4))
 
 
 def test_alone_a_sum_is_the_array_itself():

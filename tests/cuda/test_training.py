@@ -9,8 +9,8 @@ import minicnn as mc
 from minicnn import models
 from minicnn.core.backend import to_numpy
 from minicnn.data.dataset import Dataset
-from minicnn.generate.inversion import Recipe, invert
-from minicnn.generate.style.one_pass import Lessons, StylizerTraining
+from minicnn.generate.inversion import InversionRecipe, invert
+from minicnn.generate.style.one_pass import StylizerSettings, StylizerTraining
 from minicnn.generate.style.recipes import recipe_for
 from minicnn.generate.style.transfer import Style, Transfer
 from minicnn.training import classifier
@@ -41,7 +41,7 @@ def pictures(n=40):
 
 
 def run(device, optimizer, path=None, steps=STEPS):
-    settings = classifier.Settings(epochs=5, batch=10, lr=.02, optimizer=optimizer, augment="none", average=.9, epsilon=.1)
+    settings = classifier.TrainingSettings(epochs=5, batch=10, lr=.02, optimizer=optimizer, augment="none", average=.9, epsilon=.1)
     run = classifier.Training(Net().to(device), pictures(), settings, path)
     for _ in range(steps // 4):
         run.run_epoch(quiet=True)
@@ -72,7 +72,7 @@ def test_a_checkpoint_opens_on_the_other_device(cp, tmp_path, first, second):
 
 
 def test_an_inversion_as_numpy(cp):
-    recipe, found = Recipe(steps=5, first=.5, last=.5), []
+    recipe, found = InversionRecipe(steps=5, first=.5, last=.5), []
     for device in ("cpu", "cuda"):
         model = models.load("robust").to(device)
         found.append(invert(model, "cat", count=2, seed=3, recipe=recipe))
@@ -128,7 +128,7 @@ def test_a_stylizer_learns_as_on_numpy(cp, tmp_path):
     style, found = np.random.default_rng(1).random((20, 20, 3), dtype=np.float32), []
     for device in ("cpu", "cuda"):
         model = copy.deepcopy(small).to(device)
-        lessons = Lessons(steps=2, batch=1, side=24, width=2, blocks=1)
+        lessons = StylizerSettings(steps=2, batch=1, side=24, width=2, blocks=1)
         run = StylizerTraining(style, [tmp_path / "a.png"], model, recipe_for(model), lessons)
         run.run()
         found.append(run.losses)

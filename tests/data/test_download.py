@@ -10,7 +10,7 @@ import pytest
 from minicnn.data.download import REMOTES, DataFile, download
 from minicnn.data.idx import FILES
 from mirrors import dead
-from test_fetch import CONTENT, names
+from test_download_file import CONTENT, names
 
 
 def remote(*addresses, content=CONTENT, **options):

@@ -9,7 +9,7 @@ from minicnn.data import catalogue, class_balance, load, load_cifar10, load_shap
 from minicnn.data.dataset import Dataset
 from minicnn.data.download import REMOTES
 from minicnn.data.idx import FIRST_LABELS
-from minicnn.files.fetch import DownloadError
+from minicnn.files.download import DownloadError
 from test_data import write_binary, write_mosaic, write_python
 from test_cifar100 import write_binary as write_cifar100
 from test_download import archive, remote
@@ -23,7 +23,7 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("MINICNN_HOME", str(tmp_path / "home"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(catalogue, "fetch", lambda *arguments: pytest.fail(f"downloads {arguments}"))
+    monkeypatch.setattr(catalogue, "download_files", lambda *arguments: pytest.fail(f"downloads {arguments}"))
 
 
 RNG = np.random.default_rng(0)
@@ -162,7 +162,7 @@ def test_a_name_is_fetched_into_the_cache_once(tmp_path, mirror, monkeypatch):
     server = mirror({"data.bin": content})
     members = tuple(f"cifar-10-batches-py/{path.name}" for path in files.iterdir())
     monkeypatch.setitem(REMOTES, "cifar10", (remote(server.url, content=content, members=members),))
-    monkeypatch.setattr(catalogue, "fetch", data.download.download)
+    monkeypatch.setattr(catalogue, "download_files", data.download.download)
     for split, expected in (("train", COLOUR[:10]), ("test", COLOUR[10:])):
         np.testing.assert_array_equal(load("cifar10", split).images, expected)
     assert len(server.asked) == 1
@@ -173,7 +173,7 @@ def test_a_name_is_fetched_into_the_cache_once(tmp_path, mirror, monkeypatch):
 def test_without_a_connection_the_error_says_where_to_put_the_files(tmp_path, mirror, monkeypatch):
     gone = mirror({})
     monkeypatch.setitem(REMOTES, "mnist", (remote(gone.url, split="train"),))
-    monkeypatch.setattr(catalogue, "fetch", data.download.download)
+    monkeypatch.setattr(catalogue, "download_files", data.download.download)
     with pytest.raises(DownloadError, match=f"fetch {gone.url}data.bin elsewhere and put it into .*home/data/mnist"):
         load("mnist")
     write_digits(tmp_path / "home" / "data" / "mnist")

@@ -5,7 +5,7 @@ import pytest
 import minicnn as mc
 from minicnn.data import load_shapes
 from minicnn.data.shapes import SHAPES, _cover
-from minicnn.training.classifier import Settings, Training
+from minicnn.training.classifier import TrainingSettings, Training
 from minicnn.training.prediction import accuracy
 
 
@@ -90,7 +90,7 @@ def test_a_small_network_begins_to_learn_it_and_a_linear_one_does_not():
     x, x_test = (dataset.images_float().reshape(len(dataset), -1) - .5 for dataset in (train, test))
     weights = np.linalg.solve(x.T @ x + 100 * np.eye(x.shape[1]), x.T @ (np.eye(8)[train.labels] - 1 / 8))
     model = mc.models.build("small", train.class_names, rng=0, widths=((16,), (32,), (64,)))
-    training = Training(model, train, Settings(epochs=8, batch=32, lr=.1, average=.95))
+    training = Training(model, train, TrainingSettings(epochs=8, batch=32, lr=.1, average=.95))
     training.run(quiet=True)
     assert ((x_test @ weights).argmax(axis=1) == test.labels).mean() < .2         # 0.125 by chance
     assert accuracy(training.averaged_model(), test) > .3

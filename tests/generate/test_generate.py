@@ -4,7 +4,7 @@ import pytest
 
 import minicnn as mc
 from conftest import data_folder
-from minicnn.generate import (Box, Recipe, Views, batch_norm_prior, batch_norms, channel_moments, excite, invert, jitter,
+from minicnn.generate import (Box, InversionRecipe, Views, batch_norm_prior, batch_norms, channel_moments, excite, invert, jitter,
                               layer_named, roll, seen_inside, total_variation, unit_activation, view)
 from minicnn.generate.features import activations
 from minicnn.generate.inversion import NO_PRIOR, PictureDescent
@@ -23,7 +23,7 @@ def model():
 
 
 def quick(**changes):
-    return Recipe(**{"steps": 10, **changes})
+    return InversionRecipe(**{"steps": 10, **changes})
 
 
 # ------------------------------------------------------------------------------------------------------------ the parts
@@ -78,9 +78,9 @@ def test_the_network_is_more_and_more_convinced(model):
     """The sign of the step is wrong in more than one public repository."""
     labels, seen = np.array([0, 1, 2]), []
 
-    def watch(step, pictures):
+    def callback(step, pictures):
         seen.append(mc.log_softmax(mc.predict(model, pictures)).data[np.arange(3), labels].mean())
-    invert(model, labels, recipe=quick(steps=20, smoothness=0., jitter=0), start="noise", watch=watch)
+    invert(model, labels, recipe=quick(steps=20, smoothness=0., jitter=0), start="noise", callback=callback)
     assert len(seen) == 20 and seen[-1] > seen[10] > seen[0]
 
 
@@ -110,7 +110,7 @@ def test_weights_and_modes_stay_and_no_weight_gradient_is_computed(model):
 
 def test_no_prior_is_the_plain_gradient(model):
     assert NO_PRIOR.smoothness == 0 and NO_PRIOR.jitter == 0
-    drawn = invert(model, "cat", count=1, seed=1, recipe=Recipe(steps=3, smoothness=0., jitter=0), start="noise")
+    drawn = invert(model, "cat", count=1, seed=1, recipe=InversionRecipe(steps=3, smoothness=0., jitter=0), start="noise")
     picture = mc.tensor(np.random.default_rng(1).random((1, 32, 32, 3), dtype=np.float32), requires_grad=True)
     with model.frozen():
         for step in range(3):
@@ -184,7 +184,7 @@ def test_all_pictures_are_seen_through_the_same_boxes_one_after_the_other():
 def test_a_larger_picture_begins_as_the_small_one_ended(model):
     labels, stages = np.array([0, 2]), []
     small = invert(model, labels, seed=3, recipe=quick(steps=4))
-    large = invert(model, labels, seed=3, recipe=quick(steps=4), size=(64, 48), watch=lambda _, x: stages.append(x.copy()))
+    large = invert(model, labels, seed=3, recipe=quick(steps=4), size=(64, 48), callback=lambda _, x: stages.append(x.copy()))
     assert large.shape == (2, 64, 48, 3) and large.dtype == np.float32 and large.min() >= 0 and large.max() <= 1
     assert [x.shape[1] for x in stages] == 4 * [32] + 4 * [64]
     np.testing.assert_allclose(stages[4], mc.upsample(small, size=(64, 48), mode="bilinear").data, atol=1e-6)
@@ -195,17 +195,17 @@ def test_a_larger_picture_begins_as_the_small_one_ended(model):
 def test_the_views_of_a_larger_picture_convince_more_and_more(model):
     labels, seen = np.array([0, 1, 2]), []
 
-    def watch(step, pictures):
+    def callback(step, pictures):
         if pictures.shape[1] == 64:
             shown = Views().of(mc.tensor(pictures), (32, 32), np.random.default_rng(0)).data
             seen.append(mc.cross_entropy(mc.predict(model, shown), np.tile(labels, 3)).item())
-    invert(model, labels, recipe=quick(steps=20, smoothness=0.), start="noise", size=64, watch=watch)
+    invert(model, labels, recipe=quick(steps=20, smoothness=0.), start="noise", size=64, callback=callback)
     assert len(seen) == 20 and seen[-1] < seen[10] < seen[0]
 
 
 def test_a_picture_to_start_from_may_have_the_larger_size(model):
     start, seen = np.random.default_rng(0).random((48, 48, 3), dtype=np.float32), []
-    drawn = invert(model, "dog", 1, start=start, recipe=quick(steps=3), size=48, watch=lambda _, x: seen.append(x.copy()))
+    drawn = invert(model, "dog", 1, start=start, recipe=quick(steps=3), size=48, callback=lambda _, x: seen.append(x.copy()))
     assert drawn.shape == (1, 48, 48, 3) and len(seen) == 3 and np.array_equal(seen[0][0], start)
     unit = excite(model, "features.2", 1, 2, recipe=quick(steps=3), size=48, start=start)
     assert unit.shape == (2, 48, 48, 3)
@@ -261,7 +261,7 @@ def test_pictures_have_the_shape_of_the_network_and_lengths_grow_with_it(network
     network = started(mc.models.build(network, NAMES, rng=0, size=size, channels=channels, **options))
     pictures = []
     invert(network, "ship", count=2, recipe=quick(steps=2, first=.1, smoothness=0., jitter=0),
-           start=np.full((size, size, channels), .5, np.float32), watch=lambda step, x: pictures.append(x.copy()))
+           start=np.full((size, size, channels), .5, np.float32), callback=lambda step, x: pictures.append(x.copy()))
     moved = np.linalg.norm((pictures[1] - pictures[0]).reshape(2, -1), axis=1)
     assert pictures[0].shape == (2, size, size, channels)
     assert moved == pytest.approx(.1 * np.sqrt(size * size * channels / 3072), rel=1e-4)
@@ -277,9 +277,9 @@ def test_pictures_need_not_be_square():
 
 
 def test_a_recipe_is_scaled_in_its_lengths_only():
-    assert Recipe().scaled_to((32, 32, 3)) == Recipe()
-    scaled = Recipe(bn_prior=.1).scaled_to((64, 64, 3))
-    assert scaled == Recipe(first=.6, last=.06, radius=24., bn_prior=.1)
+    assert InversionRecipe().scaled_to((32, 32, 3)) == InversionRecipe()
+    scaled = InversionRecipe(bn_prior=.1).scaled_to((64, 64, 3))
+    assert scaled == InversionRecipe(first=.6, last=.06, radius=24., bn_prior=.1)
 
 
 def test_a_start_of_another_shape_is_refused():
@@ -293,10 +293,10 @@ def test_a_trained_network_sees_the_digits_that_it_drew():
     train = mc.data.load(str(data_folder("mnist")), "train", 1500)
     network = mc.models.build("lenet5", train.class_names, rng=0, size=28, channels=1)
     network.start = mc.models.ClassGaussian(10, channels=1).fit(train)
-    settings = mc.training.Settings(epochs=2, batch=50, lr=.05, average=0., augment="none")
+    settings = mc.training.TrainingSettings(epochs=2, batch=50, lr=.05, average=0., augment="none")
     mc.training.Training(network, train, settings).run(quiet=True)
     labels = np.arange(10)
-    drawn = invert(network, labels, recipe=Recipe(steps=30))
+    drawn = invert(network, labels, recipe=InversionRecipe(steps=30))
     assert (mc.predict(network, drawn).argmax(axis=1) == labels).mean() >= .9
     border = np.concatenate([drawn[:, :2].ravel(), drawn[:, -2:].ravel()])
     assert border.mean() < .2 < drawn[:, 8:20, 8:20].mean()      # light on black, as digits are
@@ -328,9 +328,9 @@ def test_seen_inside_gives_what_went_in_and_came_out(model):
 def test_a_unit_is_excited_more_and_more(model, layer, start):
     seen = []
 
-    def watch(step, pictures):
+    def callback(step, pictures):
         seen.append(activations(model, layer, 2, pictures).mean())
-    drawn = excite(model, layer, 2, count=2, recipe=quick(steps=12, smoothness=0., jitter=0), start=start, watch=watch)
+    drawn = excite(model, layer, 2, count=2, recipe=quick(steps=12, smoothness=0., jitter=0), start=start, callback=callback)
     assert drawn.shape == (2, 32, 32, 3) and drawn.min() >= 0 and drawn.max() <= 1
     assert activations(model, layer, 2, drawn).mean() > seen[6] > seen[0]
 
@@ -346,7 +346,7 @@ def test_the_first_step_goes_along_the_gradient_of_the_unit(model):
 
 
 def test_the_starts_of_a_unit_are_means_over_the_classes_and_depend_on_the_seed(model):
-    none = Recipe(steps=0)
+    none = InversionRecipe(steps=0)
     starts = excite(model, "features.1", 0, count=2, seed=4, recipe=none)
     draws = model.start.sample(np.array([0, 1, 2, 0, 1, 2]), 32, np.random.default_rng(4))
     np.testing.assert_allclose(starts, [draws[:3].mean(axis=0), draws[3:].mean(axis=0)], atol=1e-6)

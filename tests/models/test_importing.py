@@ -10,7 +10,7 @@ from conftest import data_folder
 
 import minicnn as mc
 from minicnn.files import foreign, weights
-from minicnn.files.fetch import DownloadError, Remote
+from minicnn.files.download import DownloadError, Remote
 from minicnn.models.adapt import adapt
 from minicnn.models.importing import are_features_only
 from minicnn.models.published import PUBLISHED, Published, cached, known

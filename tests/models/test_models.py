@@ -389,7 +389,7 @@ def test_a_network_from_a_file_learns(own):
     model, x, labels = mc.models.build(f"{own}:build", NAMES, rng=0), pictures(40, 8, 8, 3), np.arange(40) % 2
     x[labels == 1, ..., 0] *= .3
     data = mc.data.Dataset((x * 255).astype(np.uint8), labels, NAMES)
-    history = mc.Training(model, data, mc.Settings(epochs=8, batch=10, lr=.3, average=.5)).run(data, quiet=True)
+    history = mc.Training(model, data, mc.TrainingSettings(epochs=8, batch=10, lr=.3, average=.5)).run(data, quiet=True)
     assert history[-1]["loss"] < history[0]["loss"] and history[-1]["test"] > .9
 
 

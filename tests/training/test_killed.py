@@ -21,18 +21,18 @@ PROGRAM = textwrap.dedent("""
     from minicnn.files import weights
     from minicnn.data import Dataset
     from minicnn.models import small
-    from minicnn.training.classifier import Settings, Training
+    from minicnn.training.classifier import TrainingSettings, Training
     path, result, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
     rng = np.random.default_rng(0)
     data = Dataset(rng.integers(0, 256, (96, 10, 10, 3), dtype=np.uint8), rng.integers(0, 4, 96), list("abcd"))
-    settings = Settings(epochs=3, batch=16, lr=.1, epsilon=.3, average=.9, label_smoothing=.1, seed=7)
+    settings = TrainingSettings(epochs=3, batch=16, lr=.1, epsilon=.3, average=.9, label_smoothing=.1, seed=7)
     run = Training(small(list("abcd"), ((24, 24), (48,)), rng=1), data, settings, path, save_every=1)
     try:
         run.resume()
     except FileNotFoundError:
         pass
     print(run.epoch, run.batch, flush=True)
-    run.run(data, quiet=True, watch=lambda _: time.sleep(pause))
+    run.run(data, quiet=True, callback=lambda _: time.sleep(pause))
     weights.save({**run.averaged_model().state_dict(), **{f"last.{k}": v for k, v in run.model.state_dict().items()}}, result)
 """)
 

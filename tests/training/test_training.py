@@ -12,11 +12,11 @@ from minicnn.data.dataset import Dataset
 from minicnn.files import weights
 from minicnn.models import small
 from minicnn.training import classifier as room
-from minicnn.training.classifier import Settings, Training, finished_first
+from minicnn.training.classifier import TrainingSettings, Training, finished_first
 from minicnn.training.prediction import accuracy, predict, recognised
 
 NAMES = ["dark", "bright", "red", "blue"]
-SETTINGS = Settings(epochs=3, batch=16, lr=.1, epsilon=.5, average=.9, label_smoothing=.1, seed=5)
+SETTINGS = TrainingSettings(epochs=3, batch=16, lr=.1, epsilon=.5, average=.9, label_smoothing=.1, seed=5)
 STEPS = 3 * 4                                                    # 64 pictures in batches of 16
 
 
@@ -59,11 +59,11 @@ class Stop(Exception):
 def stop_after(steps):
     left = [steps]
 
-    def watch(_):
+    def callback(_):
         left[0] -= 1
         if left[0] == 0:
             raise Stop
-    return watch
+    return callback
 
 
 @pytest.mark.parametrize("build", [lambda seed: network(seed), with_dropout], ids=["plain", "dropout"])
@@ -72,7 +72,7 @@ def test_resume_ends_in_the_same_bits(build, stop, data, tmp_path):
     undisturbed = trained(build(0), data)
     first = Training(build(0), data, SETTINGS, tmp_path / "run.ckpt", save_every=1)
     with pytest.raises(Stop):
-        first.run(data, quiet=True, watch=stop_after(stop + 1) if stop < STEPS else stop_after(STEPS))
+        first.run(data, quiet=True, callback=stop_after(stop + 1) if stop < STEPS else stop_after(STEPS))
     second = Training(build(9), data, SETTINGS, tmp_path / "run.ckpt", save_every=1)    # other first weights and dice
     second.resume()
     assert 0 < second.epoch * 4 + second.batch <= stop

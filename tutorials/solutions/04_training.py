@@ -98,7 +98,7 @@ def network(class_names, seed=0):
 def read(alphabet, changes):
     """The share of new letters that is read after a training with these changes."""
     data = letters(alphabet, 400, 0)
-    settings = mc.Settings(epochs=20, batch=50, augment=changes)
+    settings = mc.TrainingSettings(epochs=20, batch=50, augment=changes)
     training = mc.Training(network(data.class_names), data, settings)
     training.run(quiet=True)
     return mc.accuracy(training.averaged_model(), letters(alphabet, 400, 1))

@@ -2,7 +2,7 @@
 import numpy as np
 
 import minicnn as mc
-from minicnn.generate import Recipe, invert, jitter, total_variation
+from minicnn.generate import InversionRecipe, invert, jitter, total_variation
 
 model = mc.models.load("robust")
 cat, dog = model.class_index("cat"), model.class_index("dog")
@@ -38,7 +38,7 @@ assert set(likeliest) == {cat, dog}
 
 # 2. Without smoothing the picture is grainy; with thirty times as much it is posterised, or stays the blur it was.
 def roughness(smoothness):
-    drawn = invert(model, "cat", count=2, seed=0, recipe=Recipe(steps=60, smoothness=smoothness))
+    drawn = invert(model, "cat", count=2, seed=0, recipe=InversionRecipe(steps=60, smoothness=smoothness))
     return total_variation(mc.tensor(drawn)).item()
 
 
@@ -48,7 +48,7 @@ assert rough > usual > smooth
 
 
 # 3. From a drawn cat to "dog": much further than the .5 that the training withstood.
-start = invert(model, "cat", count=1, seed=0, recipe=Recipe(steps=60))
+start = invert(model, "cat", count=1, seed=0, recipe=InversionRecipe(steps=60))
 picture = mc.tensor(start, requires_grad=True)
 with model.frozen():
     while probabilities(picture.data).argmax() == cat:

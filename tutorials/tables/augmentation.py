@@ -21,7 +21,7 @@ def train(row, seed, data, test, epochs):
     """Train one network and return what it recognises: (of the training pictures, unchanged; of the test pictures)."""
     size, channels = data.images.shape[2:]
     model = mc.models.build("small", data.class_names, widths=WIDTHS, rng=seed, channels=channels, size=size)
-    training = mc.Training(model, data, mc.Settings(epochs=epochs, augment=row, average=.98, seed=seed))
+    training = mc.Training(model, data, mc.TrainingSettings(epochs=epochs, augment=row, average=.98, seed=seed))
     training.run(quiet=True)
     averaged = training.averaged_model()
     return mc.accuracy(averaged, data), mc.accuracy(averaged, test)

@@ -22,7 +22,7 @@ from .tiles import Tiling
 
 
 @dataclass(frozen=True)
-class Lessons:
+class StylizerSettings:
     """How a Stylizer is trained.
 
     steps, batch   steps of Adam, pictures in each
@@ -81,7 +81,7 @@ class StylizerTraining:
     model         the network in whose features pictures are compared;  recipe: a StyleRecipe, of its layers and weights
     """
 
-    def __init__(self, style, photographs, model, recipe, lessons=Lessons()):
+    def __init__(self, style, photographs, model, recipe, lessons=StylizerSettings()):
         if recipe.loss not in LOSSES:
             raise ValueError(f"a stylizer learns with one of the losses {', '.join(LOSSES)}, not {recipe.loss!r}")
         self.recipe, self.lessons, self.step_number, self.losses = recipe, lessons, 0, []
@@ -104,12 +104,12 @@ class StylizerTraining:
         """{layer: feature maps} of pictures x (N, H, W, 3), as a style transfer sees them."""
         return {layer: look.map for layer, look in self.tiling.whole(x).items()}
 
-    def run(self, watch=None):
-        """To the end; returns the network.   watch: None, or a function of this training after a step"""
+    def run(self, callback=None):
+        """To the end; returns the network.   callback: None, or a function of this training after a step"""
         while self.step_number < self.lessons.steps:
             self.step()
-            if watch:
-                watch(self)
+            if callback:
+                callback(self)
         return self.network.eval()
 
     def step(self):

@@ -110,12 +110,12 @@ class Transfer:
 
     # ---- The way through the sizes
 
-    def run(self, watch=None):
-        """To the end; returns the picture (H, W, 3) in 0..1.   watch: None, or a function of this Transfer after a step"""
+    def run(self, callback=None):
+        """To the end; returns the picture (H, W, 3) in 0..1.   callback: a function of this Transfer after a step"""
         while not self.finished():
             self.step()
-            if watch:
-                watch(self)
+            if callback:
+                callback(self)
         return self.picture()
 
     def finished(self):
@@ -207,9 +207,9 @@ def _hash(array):
     return hashlib.sha256(np.ascontiguousarray(array, np.float32)).hexdigest()[:16]
 
 
-def stylize(content, style, model, recipe, size=None, seed=0, watch=None):
+def stylize(content, style, model, recipe, size=None, seed=0, callback=None):
     """A picture like `content` in the style of `style`: (H, W, 3) float32 in 0..1; both (h, w, 3) in 0..1.
 
     For several styles, masks and resuming see Transfer, whose arguments these are.
     """
-    return Transfer(content, [Style(style)], model, recipe, size, seed=seed).run(watch)
+    return Transfer(content, [Style(style)], model, recipe, size, seed=seed).run(callback)

@@ -107,16 +107,16 @@ def _by_planes(dy, weight, x_shape, geometry, y):
 
     def block(where):
         images, rows = where
-        first, last = max(0, rows.start + ph - kh + 1), min(OH, rows.stop + ph)          # the rows of dy that see ours
+        first, last = max(0, rows.start + ph - kh + 1), min(OH, rows.stop + ph)          # the rows of dy that see these
         seen = dy[images, first:last] if y is None else dy[images, first:last] * (y[images, first:last] > 0)
         shares = filters @ seen.reshape(-1, K).T                                         # (kh*kw*C, pixels)
         shares = shares.reshape(kh, kw, C, -1, last - first, OW)
         planes = xp.zeros((C, shares.shape[3], rows.stop - rows.start, W + 2 * pw), dy.dtype)
         for i in range(kh):
             a, b = max(rows.start, first + i - ph), min(rows.stop, last + i - ph)        # tap i of row r is row r + ph - i
-            theirs, ours = slice(a + ph - i - first, b + ph - i - first), slice(a - rows.start, b - rows.start)
+            in_dy, in_planes = slice(a + ph - i - first, b + ph - i - first), slice(a - rows.start, b - rows.start)
             for j in range(kw):
-                planes[:, :, ours, j:j + OW] += shares[i, j, :, :, theirs]
+                planes[:, :, in_planes, j:j + OW] += shares[i, j, :, :, in_dy]
         dx[where] = planes[..., pw:pw + W].transpose(1, 2, 3, 0)
     in_parallel(block, image_blocks(N, H, BLOCK_BYTES // ((len(filters) + K) * OW * dy.itemsize)))
     return dx

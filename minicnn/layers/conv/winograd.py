@@ -27,7 +27,7 @@ import functools
 
 import numpy as np
 
-from ...core.blas import SMALL_PRODUCT, small_rows
+from ...core.blas import SMALL_PRODUCT, rows_per_small_product
 from ...core.threads import in_parallel, slices, workspace
 from .epilogue import cut_off
 from .filters import is_frozen, kept
@@ -102,10 +102,10 @@ def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, 
             _multiply(tiles, filters_of(k), products[..., k])
 
         def transform_back(part):
-            theirs = products[:, tiling.within(where, part)]
+            of_part = products[:, tiling.within(where, part)]
             if bias is not None:
-                theirs[CONSTANT, :, CONSTANT] += bias
-            _rows_back(_columns_back(theirs, tiling), y, part, tiling, activation)
+                of_part[CONSTANT, :, CONSTANT] += bias
+            _rows_back(_columns_back(of_part, tiling), y, part, tiling, activation)
         for step, items in (transform, parts), (multiply, portions), (transform_back, parts):
             in_parallel(step, items)
     if len(blocks) > 1:
@@ -220,10 +220,11 @@ def _rows_in(x, behind_relu, where, tiling):
     result[..., :pw, :], result[..., pw + W:, :] = 0, 0
     matrix, inside = _matrix("B^T", m, x.dtype), result[..., pw:pw + W, :].transpose(1, 2, 0, 3, 4)    # (images, r, n, W, C)
     for run, (top, bottom) in tiling.rows_in(where):
-        them = seen[:, m * (rows.start + run.start) - ph + top - first:]
+        windows = seen[:, m * (rows.start + run.start) - ph + top - first:]
         s0, s1, s2, s3 = seen.strides
-        them = np.lib.stride_tricks.as_strided(them, (N, run.stop - run.start, bottom - top, W, C), (s0, m * s1, s1, s2, s3))
-        _product(matrix[:, top:bottom], them, inside[:, run])
+        windows = np.lib.stride_tricks.as_strided(windows, (N, run.stop - run.start, bottom - top, W, C),
+                                                  (s0, m * s1, s1, s2, s3))
+        _product(matrix[:, top:bottom], windows, inside[:, run])
     return result
 
 
@@ -237,7 +238,7 @@ def _columns_in(rows, tiling, out):
 def _multiply(tiles, filters, out):
     """n*n matrix products for each portion of filters: (n, tiles, n, C) and (n, n, p, C, size)  ->  out (n, tiles, n, K)."""
     (n, T, _, C), (p, _, size) = tiles.shape, filters.shape[2:]
-    some = small_rows(size, T * C)
+    some = rows_per_small_product(size, T * C)
     np.matmul(tiles.swapaxes(1, 2)[:, :, None, None],                                    # (n, n, 1, 1, tiles, C)
               filters.reshape(n, n, p, C, -1, some).swapaxes(3, 4),                      # (n, n, p, size/some, C, some)
               out=out.reshape(n, T, n, p, -1, some).transpose(0, 2, 3, 4, 1, 5))
@@ -262,9 +263,9 @@ def _rows_back(columns, y, where, tiling, activation):
     lines = columns.reshape(tiling.n, N, r, m * tw, K)[..., :OW, :].transpose(1, 2, 0, 3, 4)     # (images, r, n, OW, K)
     place = y[images, m * rows.start:m * rows.stop]                                      # (images, up to m*r, OW, K)
     for run, count in tiling.rows_back(where):
-        theirs = place[:, m * run.start:m * (run.stop - 1) + count]
-        theirs = theirs.reshape(N, run.stop - run.start, count, OW, K)                   # a view: an axis may be split
-        _product(_matrix("A^T", m, y.dtype)[:count], lines[:, run], theirs)
+        target = place[:, m * run.start:m * (run.stop - 1) + count]
+        target = target.reshape(N, run.stop - run.start, count, OW, K)                   # a view: an axis may be split
+        _product(_matrix("A^T", m, y.dtype)[:count], lines[:, run], target)
     if activation:
         cut_off(place)
 
@@ -276,8 +277,8 @@ def _transform_dy(dy, where, tiling):
     half[..., OW:, :] = 0
     inside, seen = half[..., :OW, :].transpose(1, 2, 0, 3, 4), dy[images, m * rows.start:m * rows.stop]
     for run, count in tiling.rows_back(where):
-        them = seen[:, m * run.start:m * (run.stop - 1) + count]
-        _product(matrix[:, :count], them.reshape(N, run.stop - run.start, count, OW, K), inside[:, run])
+        tiles = seen[:, m * run.start:m * (run.stop - 1) + count]
+        _product(matrix[:, :count], tiles.reshape(N, run.stop - run.start, count, OW, K), inside[:, run])
     dys = workspace("dys", (n, N * r * tw, n, K), dy.dtype)
     return np.matmul(matrix, half.reshape(n, N * r * tw, m, K), out=dys)
 

@@ -4,11 +4,11 @@ import pytest
 
 import minicnn as mc
 from minicnn.files import weights
-from minicnn.generate.style.one_pass import Crops, Lessons, StylizerTraining
+from minicnn.generate.style.one_pass import Crops, StylizerSettings, StylizerTraining
 from minicnn.generate.style.recipes import StyleRecipe
 from minicnn.models.stylizer import Stylizer, is_stylizer, load_stylizer, save_stylizer
 
-SMALL = Lessons(steps=6, batch=2, side=32, width=4, blocks=1)
+SMALL = StylizerSettings(steps=6, batch=2, side=32, width=4, blocks=1)
 RECIPE = StyleRecipe({"relu1_1": 1., "relu2_1": 1.}, {"relu2_1": 1.}, content_weight=.5, smoothness=1., margin=4)
 
 
@@ -111,7 +111,7 @@ def test_crops_are_those_of_the_seed_and_the_step(photographs):
 
 
 def test_the_loss_falls(model, photographs):
-    training = StylizerTraining(style(), photographs, model, RECIPE, Lessons(steps=40, batch=2, side=32, width=4, blocks=1))
+    training = StylizerTraining(style(), photographs, model, RECIPE, StylizerSettings(steps=40, batch=2, side=32, width=4, blocks=1))
     training.run()
     assert np.mean(training.losses[-5:]) < .8 * np.mean(training.losses[:5])
 
@@ -132,7 +132,7 @@ def test_a_resumed_training_ends_in_the_same_weights(model, photographs, tmp_pat
         assert later.network.state_dict()[name].tobytes() == array.tobytes()
     with pytest.raises(ValueError, match="no checkpoint of this training"):
         StylizerTraining(1 - style(), photographs, model, RECIPE, SMALL).resume(tmp_path / "run.ckpt")
-    other = StylizerTraining(style(), photographs, model, RECIPE, Lessons(steps=7, batch=2, side=32, width=4, blocks=1))
+    other = StylizerTraining(style(), photographs, model, RECIPE, StylizerSettings(steps=7, batch=2, side=32, width=4, blocks=1))
     with pytest.raises(ValueError, match="no checkpoint of this training"):
         other.resume(tmp_path / "run.ckpt")
 

@@ -52,7 +52,7 @@ def cache_folder():
     return Path(os.environ.get("MINICNN_HOME") or Path.home() / ".cache" / "minicnn").expanduser()
 
 
-def fetch(remote, folder):
+def download(remote, folder):
     """Fetch one file into the folder, which is made if need be; returns its path.  A file that is there is kept.
 
     Raises DownloadError when it cannot be fetched, WriteError when it cannot be written.
