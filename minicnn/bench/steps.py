@@ -9,6 +9,7 @@ import numpy as np
 
 import minicnn as mc
 
+from ..inside.feature_maps import FeatureMaps
 from .sides import placed, random
 
 # VGG-19 up to its conv5_1 (Simonyan and Zisserman 2014, configuration E); "M" is a 2x2 maximum pooling
@@ -23,18 +24,13 @@ BATCH, MEAN, STD = 128, .47, .25
 
 def style_ours(size):
     """Style transfer (Gatys et al. 2015): the loss of a picture and its gradient with respect to the pixels."""
-    weights = [tuple(map(placed, pair)) for pair in _vgg_weights()]
+    network, relus = _vgg_ours()
+    maps = FeatureMaps(placed(network), [relus[i] for i in (*STYLE, CONTENT)])
     picture = mc.tensor(placed(random(1, size, size, 3)), requires_grad=True)
 
     def features(x):
-        taken, layers = [], iter(weights)
-        for layer in VGG19:
-            if layer == "M":
-                x = mc.max_pool2d(x, 2)
-                continue
-            x = mc.conv2d(x, *next(layers), padding=1, activation="relu")
-            taken.append(x)
-        return [mc.gram(taken[i]) for i in STYLE] + [taken[CONTENT]]
+        taken = maps(x)
+        return [mc.gram(taken[relus[i]]) for i in STYLE] + [taken[relus[CONTENT]]]
 
     with mc.no_grad():
         targets = [f.data for f in features(mc.tensor(placed(random(1, size, size, 3, seed=1))))]
@@ -45,6 +41,23 @@ def style_ours(size):
         mc.stack(losses).sum().backward()
         return picture.grad
     return step
+
+
+def _vgg_ours():
+    """(the network, the name of the ReLU behind each of its convolutions)"""
+    layers, relus, C = [], [], 3
+    for layer in VGG19:
+        if layer == "M":
+            layers.append(mc.MaxPool2d(2))
+            continue
+        with mc.init.skipped():
+            layers += [mc.Conv2d(C, layer, 3, padding=1), mc.ReLU()]
+        relus.append(str(len(layers) - 1))
+        C = layer
+    convolutions = [layer for layer in layers if isinstance(layer, mc.Conv2d)]
+    for layer, (weight, bias) in zip(convolutions, _vgg_weights()):
+        layer.weight.data, layer.bias.data = weight, bias
+    return mc.Sequential(*layers), relus
 
 
 def _vgg_weights():

@@ -72,7 +72,7 @@ def _optimised(goal, start, recipe, steps, side):
 
 
 class TorchVGG:
-    """The feature maps of a VGG as our Extractor has them: {layer: (N, C, h, w)} without the margin."""
+    """The feature maps of a VGG as our FeatureMaps have them: {layer: (N, C, h, w)} without the margin."""
 
     def __init__(self, model, side):
         self.side, self.names = side, {path: name for name, path in model.layer_names.items()}

@@ -18,7 +18,7 @@ from ..generate.style.colour import MATCHES, matched, with_chroma_of
 from ..generate.style.memory import MOST_PAIRS
 from ..generate.style.recipes import DTYPES, LOSS_NAMES, OPTIMIZERS, PRESETS, STARTS, recipe_for
 from ..generate.style.transfer import Style, Transfer, of_side
-from ..inside.extractor import POOLINGS
+from ..inside.feature_maps import POOLINGS
 from ..models.stylizer import is_stylizer, load_stylizer
 from ..training.classifier import finished_first
 from .common import (add_command, add_device, add_model, amount, load_model, natural, positive, require_checkpoint,

@@ -101,6 +101,13 @@ def _take(waiting):
         return None
 
 
+def _run(task):
+    """Unless it was withdrawn.  (A function of its own, so that a thread that waits for the next task holds no array.)"""
+    work = _take(task)
+    if work is not None:
+        work()
+
+
 @functools.cache
 def _task_queue(count):
     """The queue from which all threads but the calling one take their tasks, each a deque that holds one function.
@@ -113,9 +120,7 @@ def _task_queue(count):
     def help():
         _local.inside = True
         while True:
-            work = _take(queue.get())
-            if work is not None:                 # else the task was withdrawn
-                work()
+            _run(queue.get())
     for i in range(count - 1):
         threading.Thread(target=help, name=f"minicnn-{i}", daemon=True).start()
     return queue

@@ -1,6 +1,6 @@
 """A picture as the parameter: what optimizers do to weights, done to pixels."""
-from ..inside.extractor import Extractor
-from ..inside.watching import batch_norms, layer_named, seen_inside
+from ..inside.feature_maps import FeatureMaps
+from ..inside.watching import batch_norms, layer_named, observe
 from .features import activations, excite
 from .inversion import InversionRecipe, invert
 from .objectives import batch_norm_prior, channel_moments, total_variation, unit_activation

@@ -6,7 +6,7 @@ middle of the network.  (Erhan et al. 2009; Olah et al. 2017, Feature Visualizat
 import numpy as np
 
 from ..core.tensor import Tensor, no_grad
-from ..inside.watching import layer_named, seen_inside
+from ..inside.watching import layer_named, observe
 from .inversion import InversionRecipe, draw, start_pictures
 from .objectives import unit_activation
 
@@ -39,8 +39,8 @@ def excite(model, layer, unit, count=8, seed=0, recipe=FOR_UNITS, start="gaussia
 def activations(model, layer, unit, pictures):
     """How strongly one channel of a layer answers to each picture: (N, H, W, C) in 0..1  ->  (N,), its mean over pixels."""
     module = layer_named(model, layer)
-    with model.frozen(), no_grad():
-        y = _output(module, seen_inside(model, Tensor(pictures).to(model.device), [module])[1]).numpy()
+    with model.frozen(keep_filters=False), no_grad():
+        y = _output(module, observe(model, Tensor(pictures).to(model.device), [module])[1]).numpy()
     return y[..., unit].reshape(len(pictures), -1).mean(axis=1)
 
 
@@ -50,9 +50,9 @@ def _output(module, calls):
 
 def _require_unit(model, module, layer, unit):
     """One empty picture goes through the network, to see how many channels the layer has."""
-    with model.frozen(), no_grad():
+    with model.frozen(keep_filters=False), no_grad():
         empty = Tensor(np.zeros((1, *model.input_shape), np.float32)).to(model.device)
-        _, calls = seen_inside(model, empty, [module])
+        _, calls = observe(model, empty, [module])
     if not calls:
         raise ValueError(f"layer {layer} of this network is not called, so nothing can excite it: choose another")
     units = calls[-1][2].shape[-1]

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.backend import array_library, to_device, to_numpy
 from ..core.tensor import raise_first_nonfinite, tensor
-from ..inside.watching import batch_norms, seen_inside
+from ..inside.watching import batch_norms, observe
 from ..layers.conv.geometry import pair
 from ..layers.loss import cross_entropy
 from ..layers.resample import upsample
@@ -116,7 +116,7 @@ def draw(model, pictures, objective, recipe, rng, callback=None, layers=(), size
 def descend(model, pictures, objective, recipe, rng, callback=None, layers=(), transform=None):
     """Change `pictures` (n, H, W, C) by the recipe until the objective, a number that is made small, is fulfilled.
 
-    objective    function of the network's output and of the calls of `layers`: see inside.seen_inside
+    objective    function of the network's output and of the calls of `layers`: see `observe`
     layers  the Modules whose inputs and outputs the objective needs to see
     transform    what the network is shown of the pictures, a function of a tensor; None: the pictures, moved by the jitter
     """
@@ -140,7 +140,7 @@ def descend(model, pictures, objective, recipe, rng, callback=None, layers=(), t
 
 def total_loss(model, picture, objective, recipe, transform, layers=(), norms=()):
     """What is made small: what is wished of the network, at what it is shown of the picture; the roughness; the prior."""
-    output, calls = seen_inside(model, transform(picture), [*layers, *norms])
+    output, calls = observe(model, transform(picture), [*layers, *norms], inputs=bool(norms))
     loss = objective(output, calls) + recipe.smoothness * total_variation(picture)
     if recipe.bn_prior:
         loss = loss + recipe.bn_prior * batch_norm_prior([(layer, x) for layer, x, _ in calls if layer in norms])

@@ -4,7 +4,7 @@ import copy
 import numpy as np
 
 from ..layers.loss import cross_entropy
-from ..layers.module import watching
+from ..layers.watching import watching
 
 
 def statistics(model, x, labels):

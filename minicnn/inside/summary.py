@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.tensor import Tensor, no_grad
-from ..layers.module import watching
+from ..layers.watching import watching
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def summary(model, input_shape=None):
         seen[id(y)] = field, jump, y
         name = names.get(id(module), "")
         rows.append(_row(name, module, x, y, field, called.get(name, "")))
-    with model.frozen(), no_grad(), watching(look):
+    with model.frozen(keep_filters=False), no_grad(), watching(look):
         model(Tensor(np.zeros((1, *input_shape), np.float32)).to(model.device))
     return Summary(rows, sum(parameter.size for parameter in model.parameters()))
 

@@ -180,6 +180,7 @@ class _Activation(Module):
 class ReLU(_Activation):
     """`relu` as a Module."""
     function = staticmethod(relu)
+    keeps_order, fused_as = True, "relu"
 
 
 class LeakyReLU(_Activation):

@@ -4,27 +4,20 @@ A Module's parameters are simply its attributes that are Tensors, its parts are 
 are paths of attributes: `features.0.weight`, as PyTorch writes them.  Arrays that are kept but not learned (running
 statistics) are declared with `register_buffer`.
 """
-import contextlib
-import contextvars
+import copy
+import functools
 
 from ..core.backend import device_of, to_device
 from ..core.tensor import Tensor
-
-_watcher = contextvars.ContextVar("watcher", default=None)
-
-
-@contextlib.contextmanager
-def watching(callback):
-    """Within it, every Module calls `callback(module, x, y)` after its forward pass: the way to see inside a network."""
-    token = _watcher.set(callback)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
+from .frozen import Frozen, joined, original_of, twin_of
+from .watching import report
 
 
 class Module:
     """Base of all layers: subclasses set Tensors and Modules as attributes and define `forward`."""
+    keeps_order = False                          # of any two numbers, as ReLU does: a larger one does not become the smaller
+    picks = False                                # the largest of some numbers, as maximum pooling does
+    fused_as = None                              # the activation of `conv2d` that does the same
 
     def __init__(self):
         self.training = True
@@ -34,9 +27,8 @@ class Module:
         raise TypeError(f"{type(self).__name__} defines no forward(self, x)")
 
     def __call__(self, *inputs):
-        output = self.forward(*inputs)
-        if _watcher.get():
-            _watcher.get()(self, inputs[0], output)
+        output = twin_of(self).forward(*inputs)
+        report(original_of(self), inputs[0], output)
         return output
 
     def register_buffer(self, name, array):
@@ -106,19 +98,31 @@ class Module:
             parameter.requires_grad = wanted
         return self
 
-    @contextlib.contextmanager
-    def frozen(self):
-        """Within it the network is in evaluation mode and wants no weight gradients: how a picture is optimised."""
-        modes = [(module, module.training) for _, module in self.named_modules()]
-        wishes = [(parameter, parameter.requires_grad) for parameter in self.parameters()]
-        self.eval().requires_grad(False)
-        try:
-            yield self
-        finally:
-            for module, mode in modes:
-                module.training = mode
-            for parameter, wanted in wishes:
-                parameter.requires_grad = wanted
+    def frozen(self, keep_filters=True, replace=None):
+        """`with model.frozen():` uses the network: evaluation mode, no weight gradients.  So a picture is optimised.
+
+        The network itself does not change, see frozen.py; within the block, calls of it or of its parts are those of its
+        frozen form, and changes of its weights are not seen there.
+
+        keep_filters   True: weights are copied and transformed filters kept, for a network that is used many times; False:
+                       neither, for one pass or when memory is short
+        replace        None, or a function of a Module: the one in its place, or None to leave it
+        """
+        return Frozen(self, keep_filters, replace)
+
+    def twin(self, frozen):
+        """A copy of this Module for a Frozen, which gives the parts of it."""
+        twin = copy.copy(self)
+        vars(twin).update({name: frozen.part(value) for name, value in vars(self).items()}, training=False)
+        vars(twin).update({name: frozen.numbers(getattr(self, name)) for name in self.buffer_names})
+        return twin
+
+    def join(self, behind):
+        """A Module that does what this one and the one behind it do, but quicker; None where there is none.
+
+        Both are twins: in evaluation mode, and their numbers stay what they are.
+        """
+        return None
 
     def zero_grad(self):
         """Forget the gradients of all parameters."""
@@ -156,9 +160,18 @@ class Sequential(Module):
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
     def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
+        for step in self.steps():
+            x = step(x)
         return x
+
+    def steps(self):
+        """What is called one after the other: the layers; in a frozen network some of them joined."""
+        return self.layers
+
+    def twin(self, frozen):
+        twin = super().twin(frozen)
+        twin.steps = functools.partial(joined, twin.layers, {})
+        return twin
 
     def __getitem__(self, i):
         return Sequential(*self.layers[i]) if isinstance(i, slice) else self.layers[i]

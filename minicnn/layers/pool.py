@@ -351,6 +351,7 @@ class _Pool(Module):
 class MaxPool2d(_Pool):
     """max_pool2d with its sizes:   (N, H, W, C) -> (N, H', W', C)"""
     function = staticmethod(max_pool2d)
+    picks = True
 
     def __init__(self, kernel, stride=None, padding=0, ceil_mode=False, dilation=1):
         super().__init__(kernel=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode, dilation=dilation)

@@ -39,7 +39,7 @@ def linf_attack(model, x, labels, epsilon=8 / 255, step=2 / 255, steps=10, rng=N
 def _ascend(model, start, labels, steps, change, project):
     """Gradient ascent on the cross-entropy.   change: gradient -> what is added;  project: pictures -> allowed ones"""
     attacked = project(start)
-    with model.frozen():
+    with model.frozen(keep_filters=steps > 1):
         for _ in range(steps):
             gradient = input_gradient(model, attacked, labels)
             attacked = project(attacked + change(gradient))

@@ -7,7 +7,7 @@ from ..core.tensor import no_grad
 
 def predict(model, x, batch=250):
     """Logits (N, classes) of pictures x (N, H, W, C) in 0..1, in evaluation mode and in portions."""
-    with model.frozen(), no_grad():
+    with model.frozen(keep_filters=False), no_grad():
         return np.concatenate([model(to_device(x[i:i + batch], model.device)).numpy() for i in range(0, len(x), batch)])
 
 

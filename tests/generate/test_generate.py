@@ -5,7 +5,7 @@ import pytest
 import minicnn as mc
 from conftest import data_folder
 from minicnn.generate import (Box, InversionRecipe, Views, batch_norm_prior, batch_norms, channel_moments, excite, invert, jitter,
-                              layer_named, roll, seen_inside, total_variation, unit_activation, view)
+                              layer_named, roll, observe, total_variation, unit_activation, view)
 from minicnn.generate.features import activations
 from minicnn.generate.inversion import NO_PRIOR, PictureDescent
 
@@ -311,16 +311,19 @@ def test_unit_activation_is_the_mean_of_one_channel_and_has_its_gradient():
     mc.gradcheck(lambda y: unit_activation(y, 0), y[:, 0, 0])
 
 
-def test_seen_inside_gives_what_went_in_and_came_out(model):
+def test_observing_gives_what_went_in_and_came_out(model):
     x = mc.tensor(np.random.default_rng(0).random((2, 32, 32, 3), dtype=np.float32))
     with model.frozen():
-        output, calls = seen_inside(model, x, [model.features[1], model.features[3]])
+        output, calls = observe(model, x, [model.features[1], model.features[3]], inputs=True)
         assert [module for module, _, _ in calls] == [model.features[1], model.features[3]]
-        assert np.array_equal(output.data, model(x).data)
+        np.testing.assert_allclose(output.data, model(x).data, atol=1e-5)
         first, second = calls
         assert np.array_equal(first[2].data, model.features[1](first[1]).data)
         assert second[2].data.min() >= 0 and second[2].shape == first[2].shape
-        assert seen_inside(model, x, [])[1] == []
+        assert observe(model, x, [])[1] == []
+        nothing, (third,) = observe(model, x, [model.features[3]], whole=False)
+        assert nothing is None and third.layer is model.features[3] and third.x is None
+        np.testing.assert_allclose(third.y.data, second[2].data, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", ["features.1", "features.6", "features", "classifier.1"])
@@ -403,10 +406,10 @@ def test_the_prior_is_the_sum_of_squared_distances_and_its_gradient_holds_throug
     x = np.random.default_rng(1).random((2, 6, 6, 3))
 
     def prior(x):
-        _, calls = seen_inside(network, x, batch_norms(network))
+        _, calls = observe(network, x, batch_norms(network), inputs=True)
         return batch_norm_prior([(layer, x) for layer, x, _ in calls])
     with network.frozen():
-        _, calls = seen_inside(network, mc.tensor(x), batch_norms(network))
+        _, calls = observe(network, mc.tensor(x), batch_norms(network), inputs=True)
         expected = sum(((inputs.data.mean(axis=(0, 1, 2)) - layer.running_mean) ** 2).sum()
                        + ((inputs.data.var(axis=(0, 1, 2)) - layer.running_var) ** 2).sum() for layer, inputs, _ in calls)
         assert len(calls) == 2 and prior(mc.tensor(x)).item() == pytest.approx(expected)
@@ -423,7 +426,7 @@ def test_the_prior_is_zero_for_the_batch_that_the_statistics_are_of():
 def test_a_weight_of_the_prior_brings_the_statistics_nearer_and_none_changes_nothing(model):
     def distance(pictures):
         with model.frozen():
-            _, calls = seen_inside(model, mc.tensor(pictures), batch_norms(model))
+            _, calls = observe(model, mc.tensor(pictures), batch_norms(model), inputs=True)
             return batch_norm_prior([(layer, x) for layer, x, _ in calls]).item()
     labels = np.array([0, 1, 2, 0])
     without, zero, some = (invert(model, labels, seed=2, recipe=quick(steps=15, **prior))

@@ -35,7 +35,7 @@ from minicnn.generate.style.recipes import recipe_for
 from minicnn.generate.style.textures import LOSSES, moments
 from minicnn.generate.style.transfer import Style, Transfer, of_side
 from minicnn.images import read_image, resize, write_image
-from minicnn.inside.extractor import Extractor
+from minicnn.inside.feature_maps import FeatureMaps
 from minicnn.layers import avg_pool2d
 from minicnn.models.adapt import adapt
 
@@ -113,7 +113,7 @@ class Judge:
     """Style and content distances in the layers of one network, each layer counting alike."""
 
     def __init__(self, model, layers):
-        self.layers, self.extractor = layers, Extractor(model, layers)
+        self.layers, self.extractor = layers, FeatureMaps(model, layers)
 
     def maps(self, picture):
         with no_grad():

@@ -330,22 +330,6 @@ def test_training_mode_and_gradients_are_independent():
     assert model.train() is model and modes(model) == {True} and not any(wishes(model))
 
 
-def test_frozen_and_back_also_after_an_error():
-    """What was half frozen before is half frozen after."""
-    model = Net()
-    model.features.eval()
-    model.features[0].requires_grad(False)
-    before = [module.training for _, module in model.named_modules()], wishes(model)
-    with pytest.raises(KeyError), model.frozen() as same:
-        assert same is model and modes(model) == {False} and not any(wishes(model))
-        with model.frozen():
-            pass
-        assert modes(model) == {False} and not any(wishes(model))
-        raise KeyError("in the middle")
-    assert ([module.training for _, module in model.named_modules()], wishes(model)) == before
-    assert len(set(before[0])) == len(set(before[1])) == 2
-
-
 def test_a_frozen_network_gives_the_picture_a_gradient_and_nothing_else():
     model = Net()
     statistics = model.features[1].running_mean.copy()

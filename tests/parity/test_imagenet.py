@@ -7,7 +7,7 @@ import pytest
 from conftest import data_folder
 
 import minicnn as mc
-from minicnn.generate import seen_inside
+from minicnn.generate import observe
 from minicnn.models.classifier import WORDNET_ID
 
 torch = pytest.importorskip("torch")
@@ -169,7 +169,7 @@ def _compare_activations(ours, theirs, x):
     mine, paths = mc.tensor(x, requires_grad=True), {id(module): path for path, module in ours.named_modules()}
     wanted = [module for path, module in ours.named_modules() if path in seen]
     with ours.frozen():
-        y, calls = seen_inside(ours, mine, wanted)
+        y, calls = observe(ours, mine, wanted)
     assert len(calls) == len(wanted) == len(seen) and y.dtype == x.dtype
     for module, _, output in calls:
         expected = seen[paths[id(module)]]

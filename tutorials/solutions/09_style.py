@@ -55,7 +55,7 @@ print("of 128 channels:", 2 * 128, "numbers against", 128 * 129 // 2)
 model, side, steps = mc.models.load("robust"), 48, 12
 wave = mc.square(mc.read_image(Path(__file__).parents[1] / "pictures" / "great-wave.jpg"))
 painting = np.clip(mc.resize(wave, side, "lanczos"), 0, 1)[None]
-extractor = mc.generate.Extractor(model, ["relu1_2", "relu2_2", "relu3_1"])
+extractor = mc.generate.FeatureMaps(model, ["relu1_2", "relu2_2", "relu3_1"])
 with mc.no_grad():
     wanted = {name: [part.data for part in widths(seen)] for name, seen in extractor(mc.tensor(painting)).items()}
 

@@ -56,7 +56,7 @@ class Region:
 class Goal:
     """The losses of a picture in the size of `content`.
 
-    tiling    a Tiling of an Extractor of the recipe's layers;  recipe: a StyleRecipe
+    tiling    a Tiling of FeatureMaps of the recipe's layers;  recipe: a StyleRecipe
     content   (H, W, 3) in 0..1
     styles    a list of Style, which are looked at with the longer side `side`, one after the other
     seed      of the directions of the loss "sliced"

@@ -3,15 +3,16 @@
 What is there is counted in arrays of the picture's size, as tracing the allocations found them: while a tile is looked at
 (the pixels, their gradient, the optimizer's state, the average), and at most between two steps, when a checkpoint is written
 or read.  With them are the program itself, the network, the pictures as they were read, and the content in its new size.
-What the bound leaves is the tile's.  With a bound the network is not frozen, so that no transformed filters are kept.  Holes
+What the bound leaves is the tile's.  With a bound no transformed filters are kept.  Holes
 between arrays are not counted: see threads.return_freed_memory.
 """
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.tensor import no_grad, tensor
+from ...core.tensor import instrumented, no_grad, tensor
 from .tiles import GRID, PROBE, RIM
 
 PROGRAM = 100e6                   # bytes of Python, NumPy and minicnn, with their threads' buffers
@@ -76,13 +77,21 @@ def _bytes(picture, side, recipe):
 def bytes_a_pixel(extractor, recipe, masked=0):
     """About how much memory the feature maps of a tile and their gradients take, for each of its pixels.
 
-    Every step's output is kept for the gradient, and while it is computed there are about as many numbers again, and a third
-    of that for what operations need on the way.  Each of `masked` regions weighs the maps of the style's layers, twice.
+    Every operation's output is kept for the gradient, and while it is computed there are about as many numbers again, and
+    a third of that for what operations need on the way.  Each of `masked` regions weighs the maps of the style's layers,
+    twice.
     """
-    numbers = 0
-    with no_grad():
-        x = tensor(np.zeros((1, PROBE, PROBE, 3), np.float32)).to(extractor.model.device)
-        for place, step in extractor.steps:
-            x = step(x)
-            numbers += x.data.size * (1 + 2 * masked * (extractor.names.get(place) in recipe.style))
+    sizes, x = [], tensor(np.zeros((1, PROBE, PROBE, 3), np.float32)).to(extractor.model.device)
+    with no_grad(), instrumented(functools.partial(_noting_size, sizes)):
+        maps = extractor(x)
+    numbers = sum(sizes) + 2 * masked * sum(maps[layer].size for layer in recipe.style)
     return 2.6 * np.dtype(recipe.dtype).itemsize * numbers / PROBE ** 2
+
+
+def _noting_size(sizes, operation, *_):
+    """The same operation; the size of each output is noted."""
+    def noting(*arguments, **options):
+        output, rules = operation(*arguments, **options)
+        sizes.append(output.size)
+        return output, rules
+    return noting

@@ -12,7 +12,7 @@ from ...core.backend import to_device
 from ...core.tensor import no_grad, raise_first_nonfinite, tensor
 from ...files import weights
 from ...images import read_image, resize
-from ...inside.extractor import Extractor
+from ...inside.feature_maps import FeatureMaps
 from ...layers.loss import mse_loss
 from ...models.stylizer import Stylizer
 from ...optim import Adam, Cosine
@@ -86,8 +86,7 @@ class StylizerTraining:
             raise ValueError(f"a stylizer learns with one of the losses {', '.join(LOSSES)}, not {recipe.loss!r}")
         self.recipe, self.lessons, self.step_number, self.losses = recipe, lessons, 0, []
         self.style, self.model = style, model
-        extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
-        extractor.freeze()
+        extractor = FeatureMaps(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
         self.tiling = Tiling(extractor, recipe.margin)
         self.crops = Crops(photographs, lessons.side, lessons.seed)
         self.goals = self._goals(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1))

@@ -24,7 +24,7 @@ class StyleRecipe:
     loss       of the statistics: "w2", "relative", "gram", "mean-std", "sliced" or "histogram", see textures.py
     relative_content   whether the content's loss is a share of the mean square of its features, or their plain difference
     content_weight, style_weight, smoothness   of the parts: content, style, and the roughness of the picture
-    pooling    "max", "average" or "l2": see Extractor
+    pooling    "max", "average" or "l2": see FeatureMaps
     start      "content", "noise", or "matched", the content with the style's colours
     optimizer  "adam", with steps of about lr a pixel, or "lbfgs"
     smallest, growth   the longer side of the first, smallest picture, and by what factor it grows; infinity: at once

@@ -67,7 +67,7 @@ def spans(length, tile):
 
 
 class Tiling:
-    """How pictures are looked at through an Extractor: with a margin, and in tiles.
+    """How pictures are looked at through FeatureMaps: with a margin, and in tiles.
 
     margin   pixels by which a picture is continued on each side
     tile     side of the tiles in pixels, or None: all in one

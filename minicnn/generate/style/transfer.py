@@ -16,7 +16,7 @@ from ...core.backend import array_library, to_device, to_numpy
 from ...core.tensor import raise_first_nonfinite, tensor
 from ...files import weights
 from ...images import resize
-from ...inside.extractor import Extractor
+from ...inside.feature_maps import FeatureMaps
 from ...optim import LBFGS, Adam, WeightAverage
 from .colour import histogram_matched
 from .goal import Goal, of_side
@@ -61,11 +61,10 @@ class Transfer:
             raise ValueError("a transfer needs at least one style")
         if not sum(style.weight for style in self.styles) > 0:
             raise ValueError("at least one style must have a weight above 0")
-        extractor = Extractor(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
+        layers = dict.fromkeys([*recipe.style, *recipe.content])
+        extractor = FeatureMaps(model, layers, recipe.pooling, keep_filters=memory is None)
         self.sides, self.style_scale = recipe.sides(size or max(content.shape[:2])), style_scale
         plan = planned(memory, extractor, recipe, content, self.styles, self.sides[-1], style_scale)
-        if memory is None:
-            extractor.freeze()
         self.tiling, self.pairs = Tiling(extractor, recipe.margin, plan.tile), plan.pairs
         self.scale = self.step_number = 0
         self.losses = []

@@ -3,6 +3,7 @@
 `conv2d` checks and pads, an algorithm computes.  Each algorithm is a file with the same functions: forward, input_gradient,
 weight_gradient, and suits, whether it can do it.  `choice` has them all in a table; `naive` is the definition.
 """
+import copy
 from dataclasses import replace
 
 from ...core.arithmetic import pad_array, pad_gradient
@@ -11,6 +12,7 @@ from .. import init
 from ..module import Module
 from .choice import choose, exact
 from .epilogue import check_activation, finish, sum_over_pixels, through_relu
+from .filters import frozen_filters, is_frozen
 from .geometry import Geometry, check_conv, check_transpose, pair
 
 PADDING_MODES = ("zeros", "reflect", "replicate")
@@ -80,6 +82,31 @@ class Conv2d(Module):
 
     def forward(self, x):
         return conv2d(x, self.weight, self.bias, **self.options)
+
+    def twin(self, frozen):
+        twin = super().twin(frozen)
+        if frozen.keep_filters:
+            twin.weight.data = frozen_filters(twin.weight.data)
+        return twin
+
+    def join(self, behind):
+        """A batch norm behind it goes into the filters, a ReLU into the last step of the algorithm."""
+        if self.options["activation"] is not None:
+            return None
+        if hasattr(behind, "scale_and_offset"):
+            return self._scaled(*behind.scale_and_offset())
+        return self._with(self.weight, self.bias, activation="relu") if behind.fused_as == "relu" else None
+
+    def _scaled(self, scale, offset):
+        """scale (w x + b) + offset  =  (scale w) x + (scale b + offset)       scale and offset (K,)"""
+        weight, bias = self.weight.data * scale, offset if self.bias is None else self.bias.data * scale + offset
+        return self._with(Tensor(frozen_filters(weight) if is_frozen(self.weight.data) else weight), Tensor(bias))
+
+    def _with(self, weight, bias, **options):
+        """The same layer with other numbers and options."""
+        other = copy.copy(self)
+        other.weight, other.bias, other.options = weight, bias, {**self.options, **options}
+        return other
 
     def multiply_adds(self, x_shape, y_shape):
         """For one image: every output number costs one multiply-add for each weight of its filter."""

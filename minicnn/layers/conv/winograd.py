@@ -30,7 +30,7 @@ import numpy as np
 from ...core.blas import SMALL_PRODUCT, rows_per_small_product
 from ...core.threads import in_parallel, slices, workspace
 from .epilogue import cut_off
-from .filters import is_frozen, kept
+from .filters import is_frozen, transformed
 from .tiling import Tiling
 
 B_T = {4: np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
@@ -85,7 +85,8 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
 
 
 def _convolve(x, weight, padding, bias=None, activation=None, behind_relu=None, turned=False):
-    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    x = np.ascontiguousarray(x)
+    weight = weight if is_frozen(weight) else np.ascontiguousarray(weight)               # the frozen ones are
     C, K = weight.shape[:1:-1] if turned else weight.shape[2:]
     tiling = Tiling(x.shape, K, padding)
     y, blocks, n = np.empty((*tiling.output_shape, K), x.dtype), tiling.blocks(), tiling.n
@@ -166,7 +167,7 @@ def _portions(K):
 
 def _whole_filters(weight, m, turned):
     """A function that gives the transformed filters k, whole portions (n, n, p, C, size), out of all of them."""
-    filters = kept(weight, (m, turned), transform_filters)
+    filters = transformed(weight, (m, turned), transform_filters)
     size = filters.shape[4]
     return lambda k: filters[:, :, k.start // size:k.stop // size]
 

@@ -505,6 +505,11 @@ class BatchNorm2d(_Affine):
         return batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training,
                           self.momentum, self.eps)
 
+    def scale_and_offset(self):
+        """(C,) both: in evaluation mode it is scale x + offset."""
+        scale = self.weight.data * _inverse_deviation(self.running_var, self.eps)
+        return scale, self.bias.data - self.running_mean * scale
+
     def __repr__(self):
         return f"BatchNorm2d({len(self.weight)})"
 

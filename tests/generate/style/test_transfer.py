@@ -1,5 +1,4 @@
 """Style transfer: the extractor, the recipe, the losses of a transfer and their gradients, sizes, masks, odd pictures."""
-import gc
 import os
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from minicnn.generate.style.recipes import StyleRecipe, recipe_for
 from minicnn.generate.style.textures import LOSSES, moments
 from minicnn.generate.style.tiles import Tiling
 from minicnn.generate.style.transfer import Style, Transfer, stylize
-from minicnn.inside.extractor import Extractor, folded
+from minicnn.bench.timing import timing
+from minicnn.inside.feature_maps import FeatureMaps
+from minicnn.inside.watching import feature_maps
 
 NAMES = ["cat", "dog"]
 STYLE, CONTENT = {"features.3": 1., "features.7": 2.}, {"features.7": 1.}
@@ -44,13 +45,13 @@ def recipe(**changes):
                           **changes})
 
 
-# ---- The extractor -----------------------------------------------------------------------------------
+# ---- Feature maps ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("layers", [["features.3"], ["features.7", "features.1"], ["features.2", "features.3", "features.4"],
                                     ["features.0"], ["features.5", "features.6"]])
 def test_maps_are_those_of_the_network(model, layers):
     x = mc.tensor(picture(0)[None])
-    maps = Extractor(model, layers)(x)
+    maps = FeatureMaps(model, layers)(x)
     assert list(maps) == layers
     with model.frozen():
         for layer in layers:
@@ -61,83 +62,48 @@ def test_maps_are_those_of_the_network(model, layers):
 
 
 def test_nothing_is_computed_beyond_the_last_layer_and_the_network_stays_as_it_was(model):
-    extractor = Extractor(model, ["features.3"])
-    assert extractor.steps[-1][0] == 3
+    maps, operations = FeatureMaps(model, ["features.3"]), []
     model.train()
     x = mc.tensor(picture(0)[None], requires_grad=True)
-    extractor(x)["features.3"].sum().backward()
+    with timing(lambda name, *_: operations.append(name)):
+        y = maps(x)["features.3"]
+    assert operations.count("conv2d") == sum(isinstance(layer, mc.Conv2d) for layer in list(model.features)[:4])
+    y.sum().backward()
     assert model.training and all(parameter.grad is None for parameter in model.parameters())
     assert x.grad is not None and np.abs(x.grad).max() > 0
 
 
-def test_a_relu_behind_the_pooling_makes_no_difference():
-    """To the maps nor to the gradients, also where a window has nothing above zero, and equal numbers."""
-    class Two:
-        features = mc.Sequential(mc.Conv2d(2, 8, 3, padding=1, rng=0), mc.ReLU(), mc.MaxPool2d(2), mc.Conv2d(8, 3, 1, rng=1))
-
-        def named_modules(self):
-            return self.features.named_modules("features")
-    x = np.round(np.random.default_rng(0).standard_normal((1, 12, 14, 2)) * 2).astype(np.float32)
-    x[:, :6, :6] = 0
-    extractor, leaves = Extractor(Two(), ["features.3"]), [mc.tensor(x, requires_grad=True) for _ in range(2)]
-    assert len(extractor.steps) == 3                             # convolution, both of them, convolution
-    maps = extractor(leaves[0])["features.3"], Two.features(leaves[1])
-    for y in maps:
-        (y * y).sum().backward()
-    np.testing.assert_array_equal(maps[0].data, maps[1].data)
-    np.testing.assert_allclose(leaves[0].grad, leaves[1].grad, atol=1e-5)
-
-
-def test_a_frozen_network_gives_the_same_and_cannot_be_changed_meanwhile():
+def test_with_and_without_kept_filters_it_is_the_same():
     x, found, model = picture(0)[None], [], mc.models.build("vgg11", rng=0, features_only=True)
-    for frozen in (False, True):
-        extractor, leaf = Extractor(model, ["features.7"]), mc.tensor(x, requires_grad=True)
-        if frozen:
-            extractor.freeze()
-        y = extractor(leaf)["features.7"]
+    for keep_filters in (False, True):
+        maps, leaf = FeatureMaps(model, ["features.7"], keep_filters=keep_filters), mc.tensor(x, requires_grad=True)
+        y = maps(leaf)["features.7"]
         (y * y).sum().backward()
         found.append((y.data, leaf.grad))
     for plain, kept in zip(*found):
         np.testing.assert_allclose(plain, kept, atol=1e-4 * np.abs(plain).max())
-    weights = [conv.weight.data for conv in list(model.features)[:8] if isinstance(conv, mc.Conv2d)]
-    assert len(weights) == 3 and not any(weight.flags.writeable for weight in weights)
-    del extractor
-    gc.collect()
-    assert all(weight.flags.writeable for weight in weights)
-
-
-def test_folded_is_convolution_and_batch_norm_in_one():
-    rng, norm = np.random.default_rng(0), mc.BatchNorm2d(5)
-    norm.running_mean, norm.running_var = rng.standard_normal(5), rng.random(5) + .1
-    norm.weight.data, norm.bias.data = rng.standard_normal(5), rng.standard_normal(5)
-    weight, bias, x = rng.standard_normal((3, 3, 2, 5)), rng.standard_normal(5), rng.standard_normal((2, 6, 7, 2))
-    for b in (None, bias):
-        with norm.frozen():
-            expected = norm(mc.conv2d(x, weight, b)).data
-        w, c = folded(weight, b, norm)
-        np.testing.assert_allclose(mc.conv2d(x, w, c).data, expected, atol=1e-12)
+    assert all(conv.weight.data.flags.writeable for conv in model.features if isinstance(conv, mc.Conv2d))
 
 
 @pytest.mark.parametrize("pooling, of_two", [("max", max), ("average", lambda a, b: (a + b) / 2),
                                              ("l2", lambda a, b: ((a * a + b * b) / 2) ** .5)])
 def test_other_poolings(pooling, of_two):
-    class Bare:
-        features = mc.Sequential(mc.MaxPool2d((1, 2)))
-
-        def named_modules(self):
-            return self.features.named_modules("features")
-    x = np.array([[.1, .7]]).reshape(1, 1, 2, 1)
-    found = Extractor(Bare(), ["features.0"], pooling)(mc.tensor(x))["features.0"]
+    model, x = mc.Sequential(mc.MaxPool2d((1, 2))), np.array([[.1, .7]]).reshape(1, 1, 2, 1)
+    found = FeatureMaps(model, ["0"], pooling)(mc.tensor(x))["0"]
     assert found.item() == pytest.approx(of_two(.1, .7), abs=1e-6)
 
 
 def test_layers_that_are_not_there_are_named(model):
     with pytest.raises(ValueError, match="no layer 'features.99'"):
-        Extractor(model, ["features.99"])
-    with pytest.raises(ValueError, match="classifier.1 is not one of the steps"):
-        Extractor(model, ["classifier.1"])
+        FeatureMaps(model, ["features.99"])
+    with pytest.raises(ValueError, match=r"classifier.1 makes no feature maps, with rows and columns, but \(1, 2\)"):
+        FeatureMaps(model, ["classifier.1"])(mc.tensor(picture(0)[None]))
+    parts = mc.Sequential(mc.ReLU())
+    parts.spare = mc.ReLU()
+    with pytest.raises(ValueError, match="layer spare of this network is not used by it"):
+        feature_maps(parts, mc.tensor(picture(0)[None]), {"spare": parts.spare})
     with pytest.raises(ValueError, match="pooling must be one of max, average, l2, not 'mean'"):
-        Extractor(model, ["features.3"], "mean")
+        FeatureMaps(model, ["features.3"], "mean")
 
 
 # ---- Recipes -----------------------------------------------------------------------------------------
@@ -295,7 +261,7 @@ def test_each_region_is_nearer_to_its_own_style_than_to_the_other():
     robust, judge = mc.models.load("robust"), mc.models.load("standard")
     drawn = Transfer(content, [Style(stripes, mask=left), Style(blots, mask=1 - left)], robust,
                      recipe_for(robust, first_steps=40, content_weight=.01), 64).run()
-    extractor = Extractor(judge, ["relu1_2", "relu2_2", "relu3_1"])
+    extractor = FeatureMaps(judge, ["relu1_2", "relu2_2", "relu3_1"])
     make, distance = LOSSES["relative"]
 
     def far(part, style):
@@ -365,7 +331,7 @@ def test_what_tiles_cannot_do_is_said(model):
 
 
 def plan(model, memory, height=200, width=300, size=None, style_scale=1., mask=None, **changes):
-    extractor = Extractor(model, [*STYLE, *CONTENT])
+    extractor = FeatureMaps(model, [*STYLE, *CONTENT])
     return planned(memory, extractor, recipe(**changes), picture(1, height, width), [Style(picture(2), mask=mask)],
                    size or max(height, width), style_scale)
 
