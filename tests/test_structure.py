@@ -15,7 +15,7 @@ import minicnn as mc
 PACKAGE = Path(mc.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# A room (a file, or a folder with all that is in it) imports only from rooms on lines above its own.
+# A room (a folder, or a file beside them) imports only from rooms on lines above its own.
 LAYERS = [
     ["interrupt"],
     ["core"],
@@ -33,6 +33,19 @@ LAYERS = [
     ["__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+
+# The same inside some rooms, a file or a folder each: what stands in no line of its room may be anywhere in it.
+INSIDE = {
+    "core": [["backend", "blas", "locks", "malloc"], ["processes", "threads"], ["kernels", "tensor"], ["arithmetic"]],
+    "core/arithmetic": [["broadcasting", "shapes"], ["functions", "operands", "padding", "products", "reductions"]],
+    "layers": [["watching"], ["frozen"], ["init", "module"], ["activation", "dense", "dropout", "gram"], ["loss", "norm"],
+               ["conv"], ["pool", "resample"]],
+    "layers/conv": [["filters", "geometry"], ["epilogue", "tiling"],
+                    ["im2col", "implicit", "naive", "pointwise", "winograd"], ["depthwise"], ["choice"]],
+    "models": [["classifier", "published", "start", "stylizer"], ["imagenet", "lenet", "own", "resnet", "small"],
+               ["alexnet", "squeezenet"], ["vgg"], ["networks"], ["storing"], ["importing"]],
+    "generate": [["objectives", "transforms", "views"], ["inversion"], ["features"], ["style"]],
+}
 LONGEST_FUNCTION, LONGEST_LINE = 30, 125
 THIRD_PARTY = {"numpy", "PIL", "mpi4py", "safetensors", "threadpoolctl", "tqdm"}
 
@@ -93,6 +106,80 @@ def test_imports_run_one_way(path):
     ("layers", "import minicnn as mc", ["minicnn"])])
 def test_an_arrow_that_runs_back_is_found(room, source, wrong):
     assert wrong_arrows(room, source, ("minicnn", "layers")) == wrong
+
+
+# ---- nor round in a circle -----------------------------------------------------------------------------------------
+
+def imported_files(path):
+    """The files of the package that one of them imports: where a folder is imported, its __init__."""
+    folder = ("minicnn", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            parts = list(folder[:len(folder) - node.level + 1]) if node.level else []
+            parts += node.module.split(".") if node.module else []
+            names = [[*parts, alias.name] for alias in node.names]
+        else:
+            names = [alias.name.split(".") for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            found = file_of(name) or file_of(name[:-1])
+            if found and found != path:
+                yield found
+
+
+def file_of(parts):
+    """["minicnn", "layers", "pool"] -> minicnn/layers/pool.py, or minicnn/layers/pool/__init__.py; None if there is neither."""
+    place = PACKAGE.parent.joinpath(*parts)
+    candidates = (place.with_name(f"{place.name}.py"), place / "__init__.py")
+    return next((path for path in candidates if parts[:1] == ["minicnn"] and path.is_file()), None)
+
+
+def circles(arrows):
+    """The circles among {file: files that it imports}, each as the set of those in it (Tarjan 1972)."""
+    number, low, stack, found = {}, {}, [], []
+
+    def visit(file):
+        number[file] = low[file] = len(number)
+        stack.append(file)
+        for other in arrows.get(file, ()):
+            if other not in number:
+                visit(other)
+            if other in stack:
+                low[file] = min(low[file], low[other])
+        if low[file] == number[file]:
+            circle = stack[stack.index(file):]
+            del stack[stack.index(file):]
+            found.extend([set(circle)] if len(circle) > 1 else [])
+    for file in arrows:
+        if file not in number:
+            visit(file)
+    return found
+
+
+def test_no_circle():
+    found = circles({path: set(imported_files(path)) for path in FILES})
+    assert not found, [sorted(str(path.relative_to(PACKAGE)) for path in circle) for circle in found]
+
+
+@pytest.mark.parametrize("arrows, expected", [
+    ({"a": "b", "b": "c", "c": ""}, []), ({"a": "b", "b": "a"}, [{"a", "b"}]),
+    ({"a": "bc", "b": "d", "c": "d", "d": ""}, []), ({"a": "b", "b": "c", "c": "b", "d": "ea", "e": "d"}, [{"b", "c"}, {"d", "e"}])])
+def test_a_circle_is_found(arrows, expected):
+    assert circles(arrows) == expected
+
+
+@pytest.mark.parametrize("room", INSIDE)
+def test_imports_run_one_way_inside_a_room_too(room):
+    level = {name: level for level, names in enumerate(INSIDE[room]) for name in names}
+    wrong, folder = [], PACKAGE / room
+    assert all((folder / name).is_dir() or (folder / f"{name}.py").is_file() for name in level), room
+
+    def place(path):
+        return path.relative_to(folder).parts[0].removesuffix(".py") if folder in path.parents else None
+    for path in sorted(folder.rglob("*.py")):
+        here = place(path)
+        wrong += [(here, place(other)) for other in imported_files(path) if here in level and place(other) in level
+                  and place(other) != here and level[place(other)] >= level[here]]
+    assert not wrong, f"in {room}: {wrong} run back"
 
 
 # ---- light ---------------------------------------------------------------------------------------------------------
