@@ -155,6 +155,20 @@ def test_local_response_norm_as_numpy(cp, shape, size):
     assert_same(both(cp, alone, shape))
 
 
+# ---- the definitions -----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("operation, options", [
+    (mc.batch_norm, running(5)), (mc.batch_norm, dict(training=False, **running(5))), (mc.layer_norm, {}),
+    (mc.group_norm, dict(groups=5)), (lambda x, w, b, **options: mc.local_response_norm(x, 3, **options) * w + b, {})],
+    ids=["batch", "batch, frozen", "layer", "group", "response"])
+def test_kernels_and_definition_agree(cp, operation, options):
+    """The definition on NumPy, and on the arrays of the GPU."""
+    (exact, on_device), (_, by_kernels) = (both(cp, operation, (2, 3, 2, 5), **options, algorithm=name)
+                                           for name in ("naive", "auto"))
+    assert_same((exact, on_device))
+    assert_same((exact, by_kernels))
+
+
 # ---- memory and threads in another order ---------------------------------------------------------------------------
 
 OPERATIONS = {"batch": mc.batch_norm, "layer": mc.layer_norm, "group": lambda *a: mc.group_norm(*a, groups=2),
