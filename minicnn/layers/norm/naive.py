@@ -17,7 +17,7 @@ def normalize(x, weight, bias, sets, eps):
     xp, leading = array_library(x), tuple(range(x.ndim - 1))
     x_hat = xp.empty_like(x)
     for s in sets:
-        x_hat[s] = (x[s] - x[s].mean()) / xp.sqrt(x[s].var() + float(eps))
+        x_hat[s] = (x[s] - x[s].mean()) / (x[s].var() + float(eps)) ** .5
 
     def grad_x(dy):
         dx, dx_hat = xp.empty_like(x), dy * weight
@@ -39,7 +39,7 @@ def _gradient_of_set(x, dx_hat, eps):
     The gradients of Ioffe and Szegedy 2015, section 3, line by line.
     """
     m, centred = x.size, x - x.mean()
-    deviation = array_library(x).sqrt(x.var() + eps)
+    deviation = (x.var() + eps) ** .5
     dvariance = (dx_hat * centred).sum() * -.5 / deviation ** 3
     dmean = -dx_hat.sum() / deviation - dvariance * 2 * centred.sum() / m
     return dx_hat / deviation + dvariance * 2 * centred / m + dmean / m

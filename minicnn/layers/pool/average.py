@@ -34,19 +34,20 @@ def _by_taps(x, windows, count_include_pad):
         combine(xp.add, [tap[where] for tap in taps], y[where])
         y[where] *= part_of(where)
     in_parallel(reduce, blocks(y))
+    return y, (lambda dy: _gradient_by_taps(dy, part_of, windows, shape),)
 
-    def grad_x(dy):
-        dpadded = windows.blank(shape, dy)
-        dtaps = windows.taps(dpadded)
 
-        def hand_out(where):
-            share = dy[where] * part_of(where)
-            for dtap in dtaps:
-                give(dtap[where], share, windows.overlap)
-        windows.by_blocks(hand_out, dy)
-        return windows.crop(dpadded)
+def _gradient_by_taps(dy, part_of, windows, padded_shape):
+    """To each tap of a window its part of dy."""
+    dpadded = windows.blank(padded_shape, dy)
+    dtaps = windows.taps(dpadded)
 
-    return y, (grad_x,)
+    def hand_out(where):
+        share = dy[where] * part_of(where)
+        for dtap in dtaps:
+            give(dtap[where], share, windows.overlap)
+    windows.by_blocks(hand_out, dy)
+    return windows.crop(dpadded)
 
 
 def _by_kernel(x, windows, count_include_pad):

@@ -45,18 +45,19 @@ def _by_taps(x, windows):
         if first is not None:
             _find_first([tap[where] for tap in taps], y[where], first[where])
     in_parallel(reduce, blocks(y))
+    return y, (lambda dy: _gradient_by_taps(dy, first, windows, shape),)
 
-    def grad_x(dy):
-        dpadded = windows.blank(shape, dy)
-        dtaps = windows.taps(dpadded)
 
-        def hand_out(where):
-            for number, dtap in enumerate(dtaps):
-                give(dtap[where], dy[where] * (first[where] == number), windows.overlap)
-        windows.by_blocks(hand_out, dy)
-        return windows.crop(dpadded)
+def _gradient_by_taps(dy, first, windows, padded_shape):
+    """Each dy to the tap that was the first maximum of its window."""
+    dpadded = windows.blank(padded_shape, dy)
+    dtaps = windows.taps(dpadded)
 
-    return y, (grad_x,)
+    def hand_out(where):
+        for number, dtap in enumerate(dtaps):
+            give(dtap[where], dy[where] * (first[where] == number), windows.overlap)
+    windows.by_blocks(hand_out, dy)
+    return windows.crop(dpadded)
 
 
 def _find_first(taps, y, first):
