@@ -53,7 +53,7 @@ THIRD_PARTY = {"numpy", "PIL", "mpi4py", "safetensors", "threadpoolctl", "tqdm"}
 # ---- imports run one way -------------------------------------------------------------------------------------------
 
 def room_of(path):
-    """minicnn/layers/pool.py -> layers, minicnn/core/tensor.py -> core, minicnn/__init__.py -> minicnn."""
+    """minicnn/layers/dense.py -> layers, minicnn/core/tensor.py -> core, minicnn/__init__.py -> minicnn."""
     first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "minicnn" if first == "__init__" else first
 
@@ -61,7 +61,7 @@ def room_of(path):
 def imported_rooms(source, folder):
     """The rooms that the text of a file in `folder` imports, at its head or inside a function.
 
-    folder  the names of the package that the file lies in: ("minicnn", "layers") for minicnn/layers/pool.py
+    folder  the names of the package that the file lies in: ("minicnn", "layers") for minicnn/layers/dense.py
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

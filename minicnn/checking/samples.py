@@ -265,7 +265,8 @@ def _pool(rng):
             ("stride that does not tile", (_normal(rng, 1, 6, 8, 2),), dict(kernel=3, stride=2)),
             ("ceil mode", (_normal(rng, 1, 6, 8, 2),), dict(kernel=3, stride=2, ceil_mode=True)),
             ("padding, rectangular", (_normal(rng, 1, 5, 6, 2),), dict(kernel=(3, 2), stride=(2, 1), padding=(1, 0))),
-            ("not contiguous", (_strided(rng, 2, 5, 6, 2),), dict(kernel=3, stride=2, padding=1))]
+            ("not contiguous", (_strided(rng, 2, 5, 6, 2),), dict(kernel=3, stride=2, padding=1)),
+            ("definition as loops", (_normal(rng, 1, 5, 6, 2),), dict(kernel=3, stride=2, padding=1, algorithm="naive"))]
 
 
 def _avg_pool2d(rng):
@@ -290,7 +291,9 @@ def _upsample(rng):
             ("bilinear, twice the size", (_normal(rng, 1, 3, 4, 2),), dict(scale=2, mode="bilinear")),
             ("bilinear to 5x7", (x,), dict(size=(5, 7), mode="bilinear")),
             ("bilinear to 2x3, smaller", (x,), dict(size=(2, 3), mode="bilinear")),
-            ("bilinear, corners aligned", (x,), dict(size=(5, 7), mode="bilinear", align_corners=True))]
+            ("bilinear, corners aligned", (x,), dict(size=(5, 7), mode="bilinear", align_corners=True)),
+            ("nearest, definition as loops", (x,), dict(size=(5, 7), algorithm="naive")),
+            ("bilinear, definition as loops", (x,), dict(size=(5, 7), mode="bilinear", algorithm="naive"))]
 
 
 def _dense(rng):
@@ -322,18 +325,24 @@ def _batch_norm(rng):
     return [("images", (_normal(rng, 3, 4, 2, 3), *_weight_and_bias(rng, 3)), {}),
             ("vectors", (_normal(rng, 6, 3), *_weight_and_bias(rng, 3)), {}),
             ("frozen statistics", (_normal(rng, 2, 3, 4, 3), *_weight_and_bias(rng, 3)), frozen),
-            ("not contiguous", (_strided(rng, 3, 4, 2, 3), *_weight_and_bias(rng, 3)), {})]
+            ("not contiguous", (_strided(rng, 3, 4, 2, 3), *_weight_and_bias(rng, 3)), {}),
+            ("definition as loops", (_normal(rng, 3, 2, 2, 3), *_weight_and_bias(rng, 3)), dict(algorithm="naive")),
+            ("frozen, definition as a formula", (_normal(rng, 2, 3, 2, 3), *_weight_and_bias(rng, 3)),
+             dict(algorithm="naive", **frozen))]
 
 
 def _group_norm(rng):
     return [("two groups of three channels", (_normal(rng, 2, 3, 4, 6), *_weight_and_bias(rng, 6)), dict(groups=2)),
             ("one group", (_normal(rng, 2, 3, 4, 4), *_weight_and_bias(rng, 4)), dict(groups=1)),
-            ("a group each", (_strided(rng, 2, 3, 4, 4), *_weight_and_bias(rng, 4)), dict(groups=4))]
+            ("a group each", (_strided(rng, 2, 3, 4, 4), *_weight_and_bias(rng, 4)), dict(groups=4)),
+            ("definition as loops", (_normal(rng, 2, 3, 2, 6), *_weight_and_bias(rng, 6)),
+             dict(groups=2, algorithm="naive"))]
 
 
 def _layer_norm(rng):
     return [("vectors", (_normal(rng, 3, 6), *_weight_and_bias(rng, 6)), {}),
-            ("images, not contiguous", (_strided(rng, 2, 3, 4, 5), *_weight_and_bias(rng, 5)), {})]
+            ("images, not contiguous", (_strided(rng, 2, 3, 4, 5), *_weight_and_bias(rng, 5)), {}),
+            ("definition as loops", (_normal(rng, 2, 2, 2, 5), *_weight_and_bias(rng, 5)), dict(algorithm="naive"))]
 
 
 def _local_response_norm(rng):
@@ -341,7 +350,8 @@ def _local_response_norm(rng):
     return [("five neighbours", (_normal(rng, 2, 3, 3, 8),), dict(size=5, **strong)),
             ("three neighbours", (_normal(rng, 1, 4, 3, 4),), dict(size=3, **strong)),
             ("more neighbours than channels", (_normal(rng, 1, 3, 3, 2),), dict(size=5, **strong)),
-            ("not contiguous", (_strided(rng, 2, 3, 3, 6),), dict(size=5, **strong))]
+            ("not contiguous", (_strided(rng, 2, 3, 3, 6),), dict(size=5, **strong)),
+            ("definition as loops", (_normal(rng, 1, 3, 3, 7),), dict(size=4, algorithm="naive", **strong))]
 
 
 def _softmax(rng):

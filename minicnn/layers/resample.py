@@ -10,12 +10,15 @@ The gradient of a linear map is its transpose: whatever an output pixel took fro
 The matrices are nearly all zeros: an output pixel knows only its neighbours.  So a product goes through a band of rows at
 a time, and leaves out the columns in which the whole band is zero.
 """
+from functools import partial
+
 import numpy as np
 
 from ..core.backend import array_library, is_gpu_array
 from ..core.kernels import Kernels, in_c_order, runs_kernels
 from ..core.tensor import differentiable
 from ..core.threads import image_blocks, in_parallel
+from .algorithm import wants_naive
 from .conv.geometry import pair
 from .module import Module
 
@@ -26,7 +29,7 @@ BLOCK = 1 << 18                                  # numbers of y in a block: so f
 
 
 @differentiable
-def upsample(x, scale=None, size=None, mode="nearest", align_corners=False):
+def upsample(x, scale=None, size=None, mode="nearest", align_corners=False, algorithm="auto"):
     """Resize images:   x (N, H, W, C)   ->   y (N, H', W', C)
 
     scale          how many times larger, a number or a pair (rows, columns), also with a fraction: H' = floor(scale H)
@@ -34,9 +37,11 @@ def upsample(x, scale=None, size=None, mode="nearest", align_corners=False):
     mode           "nearest": each output pixel copies one input pixel; "bilinear": the mean of the 2 x 2 around it
     align_corners  False: pixels are squares, and the outer edges of both images coincide (output pixel i has its centre
                    at (i + 1/2) H / H').  True, for bilinear: the centres of the corner pixels coincide
+    algorithm      "auto", the quickest, or "naive", the definition
 
     The meaning is PyTorch's, also for a scale with a fraction, and like there nothing is smoothed when shrinking.
-    Raises ValueError when x has not four axes, not exactly one of scale and size is given, or the mode is unknown.
+    Raises ValueError when x has not four axes, not exactly one of scale and size is given, or the mode or the algorithm
+    is unknown.
     """
     if x.ndim != 4:
         raise ValueError(f"upsample: x must be (N, H, W, C), its shape is {x.shape}")
@@ -44,6 +49,8 @@ def upsample(x, scale=None, size=None, mode="nearest", align_corners=False):
         raise ValueError(f"upsample: mode must be 'nearest' or 'bilinear', and align_corners=True goes with 'bilinear' "
                          f"only, not mode={mode!r}, align_corners={align_corners}")
     sizes, steps = _sizes_and_steps(x.shape[1:3], scale, size)
+    if wants_naive("upsample", algorithm):
+        return _naive(x, sizes, steps, mode, align_corners)
     if mode == "nearest":
         return _nearest(x, sizes, steps)
     return _bilinear(x, sizes, steps, align_corners)
@@ -65,6 +72,40 @@ def _sizes_and_steps(old, scale, size):
     if scale is None:
         return new, tuple(n / m for n, m in zip(old, new))
     return new, tuple(1 if n == m else 1 / s for n, m, s in zip(old, new, scales))
+
+
+def _naive(x, sizes, steps, mode, align_corners):
+    """The definition, pixel by pixel.  Whatever an output pixel takes from an input pixel, it gives back to its gradient."""
+    xp, old = array_library(x), x.shape[1:3]
+    sources = _sources_of_nearest if mode == "nearest" else partial(_sources_of_bilinear, align_corners=align_corners)
+    rows, columns = ([list(sources(i, n, m, step)) for i in range(m)] for n, m, step in zip(old, sizes, steps))
+    pairs = [(r, c, i, j, down * right) for r, c in np.ndindex(sizes) for i, down in rows[r] for j, right in columns[c]]
+    y = xp.zeros((len(x), *sizes, x.shape[3]), x.dtype)
+    for r, c, i, j, share in pairs:
+        y[:, r, c] += share * x[:, i, j]
+
+    def grad_x(dy):
+        dx = xp.zeros_like(x)
+        for r, c, i, j, share in pairs:
+            dx[:, i, j] += share * dy[:, r, c]
+        return dx
+    return y, (grad_x,)
+
+
+def _sources_of_nearest(i, old, new, step):
+    """(pixel, share) of each pixel that output pixel i comes from: the one below its place, which is rounded to float32."""
+    place = i // 2 if new == 2 * old else int(np.float32(i) * np.float32(step))
+    yield min(place, old - 1), 1.
+
+
+def _sources_of_bilinear(i, old, new, step, align_corners):
+    """At place 2.3 the shares are .7 of pixel 2 and .3 of pixel 3."""
+    place = i * (old - 1) / max(new - 1, 1) if align_corners else (i + .5) * step - .5
+    place = min(max(place, 0), old - 1)
+    lower, share = int(place), place % 1
+    yield lower, 1 - share
+    if share:
+        yield lower + 1, share
 
 
 def _nearest(x, sizes, steps):

@@ -5,7 +5,7 @@
 
 The faults stand in lists, mutants_*.py beside this file:
 
-    MUTANTS = [("layers/pool.cu", "value > maximum", "value >= maximum", "the last of equal maxima"), ...]
+    MUTANTS = [("layers/pool/pool.cu", "value > maximum", "value >= maximum", "the last of equal maxima"), ...]
     SURVIVORS = {"the last of equal maxima": "why no test can see it"}
 
 The second text takes the place of the first, which must occur once.  The tests are test_kernels_pool.py for pool.cu, else

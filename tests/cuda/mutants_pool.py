@@ -2,7 +2,7 @@
 
 MUTANTS: (file within minicnn, text, what stands there instead, what is wrong);  the text occurs once in the file.
 """
-POOL, RESAMPLE, DROPOUT, LOSS = (f"layers/{name}.cu" for name in ("pool", "resample", "dropout", "loss"))
+POOL, RESAMPLE, DROPOUT, LOSS = (f"layers/{name}.cu" for name in ("pool/pool", "resample", "dropout", "loss"))
 
 MUTANTS = [
     # maxima

@@ -1,6 +1,6 @@
 """NVIDIA's compiler, which needs no GPU:   pip install ".[cuda-check]"
 
-    found = compiled(text, "80", name="layers/pool.cu")          {kernel: Resources}, or CompileError
+    found = compiled(text, "80", name="layers/pool/pool.cu")          {kernel: Resources}, or CompileError
     binary(text, "80")                                           the machine code, for cuobjdump (report.py)
 
 It is NVRTC, the one that CuPy calls on a machine with a GPU, with the options that minicnn gives CuPy.  What was compiled is

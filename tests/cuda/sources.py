@@ -9,7 +9,7 @@ FILES = sorted(PACKAGE.rglob("*.cu"))
 
 
 def name_of(path):
-    """'layers/pool.cu'."""
+    """'layers/pool/pool.cu'."""
     return path.relative_to(PACKAGE).as_posix()
 
 

@@ -72,6 +72,16 @@ def test_average_pool_as_numpy(cp, shape, options, count_include_pad):
     assert_near(both(cp, mc.avg_pool2d, x, count_include_pad=count_include_pad, **options))
 
 
+@pytest.mark.parametrize("operation", [mc.max_pool2d, mc.avg_pool2d])
+@pytest.mark.parametrize("shape, options", [CASES[3], CASES[10], CASES[11]])
+def test_kernels_and_definition_agree(cp, operation, shape, options):
+    """The definition on NumPy, and on the arrays of the GPU."""
+    x = np.random.default_rng(0).integers(-4, 4, shape).astype(np.float32)
+    (exact, on_device), (_, by_kernels) = (both(cp, operation, x, **options, algorithm=name) for name in ("naive", "auto"))
+    assert_near((exact, on_device))
+    assert_near((exact, by_kernels))
+
+
 @pytest.mark.parametrize("where", range(9))
 @pytest.mark.parametrize("options", [dict(stride=2), dict(stride=1, padding=1)])
 def test_a_nan_is_the_maximum(cp, where, options):

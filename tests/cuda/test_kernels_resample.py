@@ -44,6 +44,15 @@ def test_bilinear_as_numpy(cp, shape, options, align_corners):
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("shape, options", [CASES[2], CASES[4], CASES[7]])
+def test_kernels_and_definition_agree(cp, shape, options, mode):
+    """The definition on NumPy, and on the arrays of the GPU."""
+    (exact, on_device), (_, by_kernels) = (both(cp, shape, mode=mode, **options, algorithm=name) for name in ("naive", "auto"))
+    assert_near((exact, on_device))
+    assert_near((exact, by_kernels))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_arrays_in_another_order(cp, mode):
     assert_near(both(cp, (5, 6, 7, 4), lambda a: a.swapaxes(0, 3), mode=mode, size=(4, 11)))
 

@@ -42,7 +42,7 @@ def test_every_survivor_is_one_mutant_and_has_an_excuse():
     ("maximum = x[2147483647];", "out of bounds")])
 def test_the_outcome_of_a_fault(new, found):
     old = "maximum = value;\n                    which = i"
-    assert mutants.outcome(Mutant("layers/pool.cu", old, f"{new}\n which = i", "planted")) == found
+    assert mutants.outcome(Mutant("layers/pool/pool.cu", old, f"{new}\n which = i", "planted")) == found
 
 
 def test_a_text_that_occurs_twice_is_refused():

@@ -193,14 +193,14 @@ def test_a_kernel_may_touch_only_what_it_was_given(cp, standin):
 
 
 def test_errors_name_the_file_of_minicnn(cp, standin):
-    from minicnn.layers import pool
-    text = pool.kernels.text
+    from minicnn.layers.pool import windows
+    text = windows.kernels.text
     broken = text.replace("y[at] = maximum;", "y[at + 1] = maximum;", 1)
     kernel = cp.RawModule(code=broken).get_function("max_pool")
     sizes = np.array([1, 1, 1, 0, 1, 1] * 2 + [1, 1], np.int32).view(np.dtype((np.void, 56)))
     line = broken[:broken.index("y[at + 1]")].count("\n") + 1
     x, y = cp.zeros(1, np.float32), cp.zeros(1, np.float32)
-    with pytest.raises(cp.cuda.driver.CUDADriverError, match=f"at layers/pool.cu:{line}$"):
+    with pytest.raises(cp.cuda.driver.CUDADriverError, match=f"at layers/pool/pool.cu:{line}$"):
         kernel((1,), (32,), (x, y, np.uintp(0), sizes))
 
 

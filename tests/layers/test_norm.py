@@ -1,14 +1,14 @@
-"""Normalisation against its formulas written with NumPy, and its gradients against central differences."""
+"""Normalisation against its definition (algorithm="naive"), and the gradients of both against central differences."""
 import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
 from minicnn.core import threads as core_threads
 from minicnn.core.tensor import tensor
-from minicnn.layers import norm
-from minicnn.layers.norm import (BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm, batch_norm, group_norm, layer_norm,
+from minicnn.layers.norm import (BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm, batch, batch_norm, group_norm, layer_norm,
                                  local_response_norm)
 
+ALGORITHMS = ["auto", "naive"]
 SHAPES = [(3, 4, 5, 6), (1, 3, 2, 4), (2, 1, 1, 2), (5, 4)]
 
 
@@ -17,15 +17,41 @@ def arrays(*shapes, dtype=np.float64, seed=0):
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
-def standardised(x, axes, eps=1e-5):
-    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + eps)
+def value_and_gradients(function, inputs, **options):
+    leaves = [tensor(a, requires_grad=True) for a in inputs]
+    y = function(*leaves, **options)
+    y.backward(*arrays(y.shape, seed=1))
+    return y.data, *(leaf.grad for leaf in leaves)
+
+
+def assert_is_its_definition(function, *inputs, **options):
+    """The value, and the gradient of each input."""
+    (y, *gradients), (expected, *expected_gradients) = (value_and_gradients(function, inputs, algorithm=name, **options)
+                                                        for name in ("auto", "naive"))
+    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, wanted, rtol=1e-9, atol=1e-10)
+
+
+def test_the_definition_of_a_set_of_numbers():
+    """By hand: 1, 3, 5, 7 have the mean 4 and the variance 5."""
+    x, ones, zeros = np.array([1., 3, 5, 7]), np.ones(4), np.zeros(4)
+    expected = [-3 / 5 ** .5, -1 / 5 ** .5, 1 / 5 ** .5, 3 / 5 ** .5]
+    for y in (batch_norm(x.reshape(2, 2, 1, 1), ones[:1], zeros[:1], eps=0, algorithm="naive"),
+              layer_norm(x.reshape(1, 4), ones, zeros, eps=0, algorithm="naive"),
+              group_norm(x.reshape(1, 1, 2, 2), ones[:2], zeros[:2], groups=1, eps=0, algorithm="naive")):
+        np.testing.assert_allclose(y.data.ravel(), expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_batch_norm_is_its_formula(shape):
-    x, weight, bias = arrays(shape, shape[-1:], shape[-1:])
-    expected = standardised(x, tuple(range(x.ndim - 1))) * weight + bias
-    np.testing.assert_allclose(batch_norm(x, weight, bias).data, expected, rtol=1e-10, atol=1e-12)
+def test_batch_norm_is_its_definition(shape):
+    assert_is_its_definition(batch_norm, *arrays(shape, shape[-1:], shape[-1:]))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_batch_norm_with_frozen_statistics_is_its_definition(shape):
+    x, weight, bias, mean, deviation = arrays(shape, *[shape[-1:]] * 4)
+    assert_is_its_definition(batch_norm, x, weight, bias, running_mean=mean, running_var=deviation ** 2, training=False)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -67,7 +93,7 @@ def test_batch_norm_by_blocks_is_the_same_with_any_number_of_threads(monkeypatch
         y.backward(*arrays(shape, seed=2))
         return [y.data, *(a.grad for a in inputs), mean, variance]
     before, at_once, results = core_threads.threads(), run(), []
-    monkeypatch.setattr(norm, "BLOCK", 1)
+    monkeypatch.setattr(batch, "BLOCK", 1)
     try:
         for count in (1, 2, 3):
             core_threads.threads(count)
@@ -80,18 +106,20 @@ def test_batch_norm_by_blocks_is_the_same_with_any_number_of_threads(monkeypatch
             np.testing.assert_allclose(a, whole, rtol=1e-12, atol=1e-12)
 
 
-def test_running_statistics_move_towards_those_of_the_batch_with_the_unbiased_variance():
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_running_statistics_move_towards_those_of_the_batch_with_the_unbiased_variance(algorithm):
     x, weight, bias = arrays((3, 4, 5, 2), (2,), (2,))
     mean, variance = np.array([1., 2.]), np.array([3., 4.])
-    batch_norm(x, weight, bias, mean, variance, momentum=.3)
+    batch_norm(x, weight, bias, mean, variance, momentum=.3, algorithm=algorithm)
     np.testing.assert_allclose(mean, .7 * np.array([1, 2]) + .3 * x.mean((0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(variance, .7 * np.array([3, 4]) + .3 * x.var((0, 1, 2), ddof=1), rtol=1e-12)
 
 
-def test_frozen_statistics_are_used_and_left_alone():
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_frozen_statistics_are_used_and_left_alone(algorithm):
     x, weight, bias = arrays((3, 4, 5, 2), (2,), (2,))
     mean, variance = np.array([1., 2.]), np.array([3., 4.])
-    y = batch_norm(x, weight, bias, mean, variance, training=False)
+    y = batch_norm(x, weight, bias, mean, variance, training=False, algorithm=algorithm)
     expected = (x - [1, 2]) / np.sqrt(np.array([3, 4]) + 1e-5) * weight + bias
     np.testing.assert_allclose(y.data, expected, rtol=1e-12, atol=1e-14)
     assert mean.tolist() == [1, 2] and variance.tolist() == [3, 4]
@@ -123,8 +151,7 @@ def test_batch_norm_without_statistics_cannot_evaluate():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_layer_norm(shape):
     x, weight, bias = arrays(shape, shape[-1:], shape[-1:])
-    expected = standardised(x, -1) * weight + bias
-    np.testing.assert_allclose(layer_norm(x, weight, bias).data, expected, rtol=1e-10, atol=1e-12)
+    assert_is_its_definition(layer_norm, x, weight, bias)
     gradcheck(lambda x, weight, bias: layer_norm(x, weight, bias, eps=.01), x, weight, bias)
 
 
@@ -132,10 +159,7 @@ def test_layer_norm(shape):
                                            ((5, 4), 2)])
 def test_group_norm(shape, groups):
     x, weight, bias = arrays(shape, shape[-1:], shape[-1:])
-    y = group_norm(x, weight, bias, groups, eps=.01).data
-    for members in np.array_split(np.arange(shape[-1]), groups):
-        expected = standardised(x[..., members], tuple(range(1, x.ndim)), .01) * weight[members] + bias[members]
-        np.testing.assert_allclose(y[..., members], expected, rtol=1e-10, atol=1e-12)
+    assert_is_its_definition(group_norm, x, weight, bias, groups=groups, eps=.01)
     gradcheck(lambda x, weight, bias: group_norm(x, weight, bias, groups, eps=.01), x, weight, bias)
 
 
@@ -152,27 +176,21 @@ def test_weights_of_another_size_are_refused(function, weight, bias, told):
         function(*arrays((2, 3, 3, 6), weight, bias))
 
 
-def naive_local_response_norm(x, size, alpha, beta, k):
-    y = np.empty_like(x)
-    for c in range(x.shape[-1]):
-        window = x[..., max(0, c - size // 2):c + (size - 1) // 2 + 1]
-        y[..., c] = x[..., c] / (k + alpha / size * (window ** 2).sum(-1)) ** beta
-    return y
-
-
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 20])
 def test_local_response_norm(size):
     x, = arrays((2, 3, 2, 7))
     constants = .7, .6, 1.5
-    expected = naive_local_response_norm(x, size, *constants)
+    expected = local_response_norm(x, size, *constants, algorithm="naive").data
     np.testing.assert_allclose(local_response_norm(x, size, *constants).data, expected, rtol=1e-12)
+    assert_is_its_definition(local_response_norm, x, size=size, alpha=.7, beta=.6, k=1.5)
     gradcheck(lambda x: local_response_norm(x, size, *constants), x)
 
 
-def test_local_response_norm_of_the_alexnet_paper():
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_local_response_norm_of_the_alexnet_paper(algorithm):
     """b = a / (k + alpha sum a^2)^beta over n = 5 maps, k = 2, alpha = 1e-4, beta = .75: here with alpha times 5."""
     a = 100 * arrays((1, 1, 1, 9))[0]
-    b = local_response_norm(a, 5, alpha=5 * 1e-4, beta=.75, k=2).data
+    b = local_response_norm(a, 5, alpha=5 * 1e-4, beta=.75, k=2, algorithm=algorithm).data
     expected = a[..., 4] / (2 + 1e-4 * (a[..., 2:7] ** 2).sum(-1)) ** .75
     np.testing.assert_allclose(b[..., 4], expected, rtol=1e-12)
 
@@ -182,17 +200,40 @@ def test_local_response_norm_refuses_an_empty_window():
         local_response_norm(arrays((1, 2, 2, 3))[0], 0)
 
 
+@pytest.mark.parametrize("function, options", [(batch_norm, {}), (batch_norm, dict(training=False)), (layer_norm, {}),
+                                               (group_norm, dict(groups=2))])
+def test_an_unknown_algorithm_is_refused_and_the_known_ones_named(function, options):
+    with pytest.raises(ValueError, match=f"{function.__name__}: algorithm.*'auto', 'naive'.*'winograd'"):
+        function(*arrays((2, 2, 2, 4), (4,), (4,)), algorithm="winograd", **options)
+
+
+def test_an_unknown_algorithm_of_local_response_norm_is_refused():
+    with pytest.raises(ValueError, match="local_response_norm: algorithm.*'auto', 'naive'.*'winograd'"):
+        local_response_norm(arrays((1, 2, 2, 3))[0], 3, algorithm="winograd")
+
+
+def test_the_definition_of_batch_norm_is_for_one_process(monkeypatch):
+    monkeypatch.setattr(batch, "processes", lambda: 2)
+    with pytest.raises(ValueError, match="one process"):
+        batch_norm(*arrays((2, 2, 2, 3), (3,), (3,)), algorithm="naive")
+
+
 TENTH = np.float64(.1)                       # a NumPy scalar, which promotes float32 arrays where it is let
 FUNCTIONS = [lambda x, w, b: batch_norm(x, w, b, 0 * b.data, 0 * b.data, momentum=TENTH, eps=TENTH),
              lambda x, w, b: batch_norm(x, w, b, b.data, 1 + b.data ** 2, training=False, eps=TENTH),
              lambda x, w, b: layer_norm(x, w, b, TENTH),
              lambda x, w, b: group_norm(x, w, b, 2, TENTH),
-             lambda x: local_response_norm(x, 3, TENTH, TENTH, TENTH)]
+             lambda x: local_response_norm(x, 3, TENTH, TENTH, TENTH),
+             lambda x, w, b: batch_norm(x, w, b, 0 * b.data, 0 * b.data, momentum=TENTH, eps=TENTH, algorithm="naive"),
+             lambda x, w, b: batch_norm(x, w, b, b.data, 1 + b.data ** 2, training=False, eps=TENTH, algorithm="naive"),
+             lambda x, w, b: layer_norm(x, w, b, TENTH, algorithm="naive"),
+             lambda x, w, b: group_norm(x, w, b, 2, TENTH, algorithm="naive"),
+             lambda x: local_response_norm(x, 3, TENTH, TENTH, TENTH, algorithm="naive")]
 
 
 def inputs_of(function, *arrays):
     """As many of the arrays as the function takes, as tensors that want gradients."""
-    return [tensor(a, requires_grad=True) for a in arrays[:1 if function is FUNCTIONS[-1] else 3]]
+    return [tensor(a, requires_grad=True) for a in arrays[:function.__code__.co_argcount]]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

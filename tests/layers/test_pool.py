@@ -1,16 +1,12 @@
-"""Pooling against its definition as loops, and its gradients against central differences."""
-import itertools
-import math
-
+"""Pooling against its definition as loops (algorithm="naive"), and its gradients against central differences."""
 import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
 from minicnn.core import threads as core_threads
 from minicnn.core.tensor import tensor
-from minicnn.layers import pool
 from minicnn.layers.pool import (AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d, adaptive_avg_pool2d, avg_pool2d,
-                                 global_avg_pool2d, max_pool2d)
+                                 global_avg_pool2d, max_pool2d, windows)
 
 # image (N, H, W, C), kernel, stride, padding, ceil_mode, dilation
 CONFIGURATIONS = [
@@ -30,48 +26,6 @@ CONFIGURATIONS = [
 SHORT = [CONFIGURATIONS[i] for i in (1, 2, 3, 5, 6, 10, 11)]
 
 
-def windows_of_axis(length, kernel, stride, padding, ceil_mode, dilation):
-    """For each window the positions it looks at, from -padding on, by the definition."""
-    room = length + 2 * padding - dilation * (kernel - 1) - 1
-    count = (math.ceil if ceil_mode else math.floor)(room / stride) + 1
-    starts = [o * stride - padding for o in range(count)]
-    if ceil_mode and starts[-1] >= length:                     # it must start in the image or the padding before it
-        starts.pop()
-    return [[start + i * dilation for i in range(kernel)] for start in starts]
-
-
-def windows(x, kernel, stride, padding, ceil_mode, dilation):
-    """(row positions, column positions) of all windows, as two lists."""
-    def pair(v):
-        return v if isinstance(v, tuple) else (v, v)
-    stride = kernel if stride is None else stride
-    return [windows_of_axis(length, k, s, p, ceil_mode, d)
-            for length, k, s, p, d in zip(x.shape[1:3], pair(kernel), pair(stride), pair(padding), pair(dilation))]
-
-
-def naive_max_pool(x, *sizes):
-    rows, columns = windows(x, *sizes)
-    y = np.full((len(x), len(rows), len(columns), x.shape[3]), -np.inf)
-    for n, i, j, c in np.ndindex(y.shape):
-        for h, w in itertools.product(rows[i], columns[j]):
-            if 0 <= h < x.shape[1] and 0 <= w < x.shape[2]:
-                y[n, i, j, c] = max(y[n, i, j, c], x[n, h, w, c])
-    return y
-
-
-def naive_avg_pool(x, kernel, stride, padding, ceil_mode, dilation, count_include_pad):
-    rows, columns = windows(x, kernel, stride, padding, ceil_mode, dilation)
-    ph, pw = padding if isinstance(padding, tuple) else (padding, padding)
-    N, H, W, C = x.shape
-    y = np.zeros((N, len(rows), len(columns), C))
-    for n, i, j, c in np.ndindex(y.shape):
-        positions = list(itertools.product(rows[i], columns[j]))
-        inside = [(h, w) for h, w in positions if 0 <= h < H and 0 <= w < W]
-        padded = [(h, w) for h, w in positions if -ph <= h < H + ph and -pw <= w < W + pw]
-        y[n, i, j, c] = sum(x[n, h, w, c] for h, w in inside) / len(padded if count_include_pad else inside)
-    return y
-
-
 def image(shape, dtype=np.float64, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
@@ -80,7 +34,7 @@ def image(shape, dtype=np.float64, seed=0):
 def test_max_pool_is_its_definition(shape, kernel, stride, padding, ceil_mode, dilation):
     x = image(shape)
     y = max_pool2d(x, kernel, stride, padding, ceil_mode, dilation)
-    np.testing.assert_array_equal(y.data, naive_max_pool(x, kernel, stride, padding, ceil_mode, dilation))
+    np.testing.assert_array_equal(y.data, max_pool2d(x, kernel, stride, padding, ceil_mode, dilation, "naive").data)
 
 
 @pytest.mark.parametrize("count_include_pad", [True, False])
@@ -88,7 +42,7 @@ def test_max_pool_is_its_definition(shape, kernel, stride, padding, ceil_mode, d
 def test_avg_pool_is_its_definition(shape, kernel, stride, padding, ceil_mode, dilation, count_include_pad):
     x = image(shape)
     y = avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, dilation)
-    expected = naive_avg_pool(x, kernel, stride, padding, ceil_mode, dilation, count_include_pad)
+    expected = avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, dilation, "naive").data
     np.testing.assert_allclose(y.data, expected, rtol=1e-13, atol=1e-15)
 
 
@@ -118,6 +72,49 @@ def value_and_gradient(function, x):
     return y.data, x.grad
 
 
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("function", FUNCTIONS_OF_WINDOWS, ids=["max", "avg"])
+@pytest.mark.parametrize("shape, kernel, stride, padding, ceil_mode, dilation", CONFIGURATIONS)
+def test_value_and_gradient_are_those_of_the_definition(function, shape, kernel, stride, padding, ceil_mode, dilation, ties):
+    x = np.round(image(shape)) if ties else image(shape)
+    sizes = kernel, stride, padding, ceil_mode, dilation
+    results = [value_and_gradient(lambda x: function(x, *sizes, algorithm), x) for algorithm in ("auto", "naive")]
+    for quick, wanted in zip(*results):
+        np.testing.assert_allclose(quick, wanted, rtol=1e-13, atol=1e-14)
+
+
+def test_the_definition_by_hand():
+    """The picture of lesson 03, and who gets the gradient."""
+    x = np.array([[1, 3, 2, 0], [5, 2, 1, 1], [0, 1, 4, 4], [2, 9, 0, 2]], float)[None, :, :, None]
+    dy = np.array([[4., 8], [12, 16]])[None, :, :, None]
+    for function, value, gradient in [
+            (max_pool2d, [[5, 2], [9, 4]], [[0, 0, 8, 0], [4, 0, 0, 0], [0, 0, 16, 0], [0, 12, 0, 0]]),
+            (avg_pool2d, [[2.75, 1], [3, 2.5]], [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]])]:
+        leaf = tensor(x, requires_grad=True)
+        y = function(leaf, 2, algorithm="naive")
+        y.backward(dy)
+        np.testing.assert_array_equal(y.data[0, :, :, 0], value)
+        np.testing.assert_array_equal(leaf.grad[0, :, :, 0], gradient)
+
+
+@pytest.mark.parametrize("options", [dict(stride=2), dict(stride=1, padding=1)])
+@pytest.mark.parametrize("where", range(9))
+def test_a_nan_goes_where_the_definition_says(where, options):
+    """Also where the last pixel of the window, which then gets the gradient, lies in the padding."""
+    x = image((1, 5, 5, 2))
+    x[0, where // 3 + 1, where % 3 + 1, 0] = np.nan
+    results = [value_and_gradient(lambda x: max_pool2d(x, 3, **options, algorithm=algorithm), x)
+               for algorithm in ("auto", "naive")]
+    for quick, wanted in zip(*results):
+        np.testing.assert_allclose(quick, wanted, rtol=1e-14)
+
+
+@pytest.mark.parametrize("function", [max_pool2d, avg_pool2d])
+def test_an_unknown_algorithm_is_refused_and_the_known_ones_named(function):
+    with pytest.raises(ValueError, match=f"{function.__name__}: algorithm.*'auto', 'naive'.*'winograd'"):
+        function(image((1, 6, 6, 1)), 2, algorithm="winograd")
+
+
 @pytest.mark.parametrize("function", FUNCTIONS_OF_WINDOWS, ids=["max", "avg"])
 @pytest.mark.parametrize("shape, kernel, stride, padding, ceil_mode, dilation",
                          [*CONFIGURATIONS, ((2, 12, 3, 1), (7, 2), 1, (3, 0), False, 1)])
@@ -126,7 +123,7 @@ def test_blocks_and_threads_change_nothing(monkeypatch, function, shape, kernel,
     def run():
         return value_and_gradient(lambda x: function(x, kernel, stride, padding, ceil_mode, dilation), image(shape))
     before, at_once, results = core_threads.threads(), run(), []
-    monkeypatch.setattr(pool, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(windows, "BLOCK_BYTES", 1)
     try:
         for count in (1, 2, 3):
             core_threads.threads(count)
@@ -142,10 +139,10 @@ def test_blocks_and_threads_change_nothing(monkeypatch, function, shape, kernel,
 def test_neighbouring_blocks_that_share_pixels_are_never_at_work_together(monkeypatch):
     """Windows of 5 rows, one row apart, in blocks of one row: blocks 0, 5, 10 ... may go together, 0 and 4 may not."""
     together = []
-    monkeypatch.setattr(pool, "BLOCK_BYTES", 1)
-    monkeypatch.setattr(pool, "in_parallel", lambda block, blocks: together.append([rows.start for _, rows in blocks]))
-    windows = pool._Windows.of("pool", image((1, 16, 1, 1)), (5, 1), 1, 0, 1, False)
-    windows.by_blocks(None, image((1, 12, 1, 1)))
+    monkeypatch.setattr(windows, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(windows, "in_parallel", lambda block, blocks: together.append([rows.start for _, rows in blocks]))
+    tall = windows.Windows.of("pool", image((1, 16, 1, 1)), (5, 1), 1, 0, 1, False)
+    tall.by_blocks(None, image((1, 12, 1, 1)))
     assert together == [[0, 5, 10], [1, 6, 11], [2, 7], [3, 8], [4, 9]]
 
 
@@ -211,7 +208,8 @@ def test_global_pool():
 
 
 FUNCTIONS = [lambda x: max_pool2d(x, 3, 2, 1), lambda x: avg_pool2d(x, 3, 2, 1, True, False),
-             lambda x: avg_pool2d(x, 2), global_avg_pool2d, lambda x: adaptive_avg_pool2d(x, (3, 2))]
+             lambda x: avg_pool2d(x, 2), global_avg_pool2d, lambda x: adaptive_avg_pool2d(x, (3, 2)),
+             lambda x: max_pool2d(x, 3, 2, 1, algorithm="naive"), lambda x: avg_pool2d(x, 3, 2, 1, algorithm="naive")]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -1,4 +1,5 @@
-"""Resampling: pictures whose enlargement one can tell, and gradients against central differences."""
+"""Resampling: pictures whose enlargement one can tell, the definition (algorithm="naive"), and gradients against central
+differences."""
 import numpy as np
 import pytest
 
@@ -18,6 +19,31 @@ def image(shape, dtype=np.float64, seed=0):
 
 def line(*pixels):
     return np.array(pixels, float).reshape(1, 1, -1, 1)
+
+
+def value_and_gradient(x, **options):
+    x = tensor(x, requires_grad=True)
+    y = upsample(x, **options)
+    y.backward(image(y.shape, seed=1))
+    return y.data, x.grad
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("size", [*SIZES, dict(scale=(2.1, .7)), dict(size=(9, 1)), dict(scale=1)])
+@pytest.mark.parametrize("shape", [(2, 4, 5, 3), (1, 2, 2, 1), (1, 1, 7, 1)])
+def test_value_and_gradient_are_those_of_the_definition(shape, size, options):
+    if 1 in shape[1:3] and "scale" in size and np.min(size["scale"]) < 1:
+        size = dict(size=1)                      # half of one pixel is none
+    results = [value_and_gradient(image(shape), **size, **options, algorithm=name) for name in ("auto", "naive")]
+    for quick, wanted in zip(*results):
+        np.testing.assert_allclose(quick, wanted, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "naive"])
+@pytest.mark.parametrize("mode, expected", [("nearest", [4, 4, 8, 8]), ("bilinear", [4, 5, 7, 8])])
+def test_two_pixels_become_four(algorithm, mode, expected):
+    y = upsample(line(4, 8), scale=(1, 2), mode=mode, algorithm=algorithm)
+    np.testing.assert_array_equal(y.data.ravel(), expected)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -103,7 +129,7 @@ def test_the_same_size_changes_nothing(options):
     np.testing.assert_array_equal(upsample(x, scale=1, **options).data, x)
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("options", [*OPTIONS, *(dict(algorithm="naive", **options) for options in OPTIONS)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_stays(options, dtype):
     x = tensor(image((2, 3, 4, 2), dtype), requires_grad=True)
@@ -136,6 +162,7 @@ def test_non_contiguous_input_and_upstream_gradient(options):
     (dict(scale=(1, 2, 3)), "pair"),
     (dict(scale=2, mode="cubic"), "mode"),
     (dict(scale=2, align_corners=True), "align_corners"),
+    (dict(scale=2, algorithm="winograd"), "upsample: algorithm.*'auto', 'naive'.*'winograd'"),
 ])
 def test_wrong_options_are_refused(arguments, told):
     with pytest.raises(ValueError, match=told):

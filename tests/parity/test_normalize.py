@@ -1,4 +1,7 @@
-"""Normalisation against PyTorch: values, all gradients and running statistics of randomly drawn configurations."""
+"""Normalisation against PyTorch: values, all gradients and running statistics of randomly drawn configurations.
+
+The quick forms and the definitions, which other tests take for the truth.
+"""
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 ROUNDING = {np.float32: 1e-5, np.float64: 1e-12}
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+ALGORITHMS = pytest.mark.parametrize("algorithm", ["auto", "naive"])
 
 
 def channels_first(a):
@@ -49,54 +53,60 @@ def draw(rng, dtype, C=None):
     return x, rng.standard_normal(C).astype(dtype), rng.standard_normal(C).astype(dtype)
 
 
+@ALGORITHMS
 @DTYPES
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("seed", range(8))
-def test_batch_norm(seed, training, dtype):
+def test_batch_norm(seed, training, dtype, algorithm):
     rng = np.random.default_rng(seed)
     x, weight, bias = draw(rng, dtype)
     mean, variance = rng.standard_normal(len(bias)).astype(dtype), rng.uniform(.5, 2, len(bias)).astype(dtype)
     their_mean, their_variance = torch.tensor(mean), torch.tensor(variance)
     momentum, eps = rng.uniform(0, 1), 10 ** rng.uniform(-5, -1)
-    compare(lambda x, w, b: batch_norm(x, w, b, mean, variance, training, momentum, eps),
+    compare(lambda x, w, b: batch_norm(x, w, b, mean, variance, training, momentum, eps, algorithm),
             lambda x, w, b: F.batch_norm(x, their_mean, their_variance, w, b, training, momentum, eps),
             (x, weight, bias), rng)
     same(mean, their_mean.numpy())
     same(variance, their_variance.numpy())
 
 
+@ALGORITHMS
 @DTYPES
 @pytest.mark.parametrize("seed", range(3))
-def test_batch_norm_of_vectors(seed, dtype):
+def test_batch_norm_of_vectors(seed, dtype, algorithm):
     rng = np.random.default_rng(50 + seed)
     x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((7, 5), 5, 5))
-    compare(batch_norm, lambda x, w, b: F.batch_norm(x, None, None, w, b, True), (x, weight, bias), rng)
+    compare(lambda x, w, b: batch_norm(x, w, b, algorithm=algorithm),
+            lambda x, w, b: F.batch_norm(x, None, None, w, b, True), (x, weight, bias), rng)
 
 
+@ALGORITHMS
 @DTYPES
 @pytest.mark.parametrize("seed", range(6))
-def test_group_norm(seed, dtype):
+def test_group_norm(seed, dtype, algorithm):
     rng = np.random.default_rng(100 + seed)
     groups, eps = int(rng.integers(1, 5)), 10 ** rng.uniform(-5, -1)
-    compare(lambda x, w, b: group_norm(x, w, b, groups, eps), lambda x, w, b: F.group_norm(x, groups, w, b, eps),
+    compare(lambda x, w, b: group_norm(x, w, b, groups, eps, algorithm), lambda x, w, b: F.group_norm(x, groups, w, b, eps),
             draw(rng, dtype, C=groups * rng.integers(1, 5)), rng)
 
 
+@ALGORITHMS
 @DTYPES
 @pytest.mark.parametrize("seed", range(5))
-def test_layer_norm(seed, dtype):
+def test_layer_norm(seed, dtype, algorithm):
     rng = np.random.default_rng(200 + seed)
     x, weight, bias = draw(rng, dtype, C=rng.integers(2, 9))
     eps = 10 ** rng.uniform(-5, -1)
-    compare(lambda x, w, b: layer_norm(x, w, b, eps),
+    compare(lambda x, w, b: layer_norm(x, w, b, eps, algorithm),
             lambda x, w, b: F.layer_norm(x.movedim(1, -1), x.shape[1:2], w, b, eps).movedim(-1, 1),
             (x, weight, bias), rng)
 
 
+@ALGORITHMS
 @DTYPES
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8])
-def test_local_response_norm(size, dtype):
+def test_local_response_norm(size, dtype, algorithm):
     rng = np.random.default_rng(300 + size)
     alpha, beta, k = rng.uniform(.1, 2), rng.uniform(.2, 1), rng.uniform(.5, 2)
-    compare(lambda x: local_response_norm(x, size, alpha, beta, k),
+    compare(lambda x: local_response_norm(x, size, alpha, beta, k, algorithm),
             lambda x: F.local_response_norm(x, size, alpha, beta, k), draw(rng, dtype)[:1], rng)

@@ -1,4 +1,7 @@
-"""Pooling against PyTorch: values and gradients of randomly drawn configurations."""
+"""Pooling against PyTorch: values and gradients of randomly drawn configurations.
+
+The quick forms and the definitions, which other tests take for the truth.
+"""
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from minicnn.layers.pool import adaptive_avg_pool2d, avg_pool2d, global_avg_pool
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 ROUNDING = {np.float32: 2e-6, np.float64: 1e-14}
+ALGORITHMS = pytest.mark.parametrize("algorithm", ["auto", "naive"])
 
 
 def compare(ours, theirs, x, dy_rng):
@@ -43,33 +47,36 @@ def draw_windows(rng, H, W):
     return kernel, stride, padding, bool(rng.integers(2))
 
 
+@ALGORITHMS
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(20))
-def test_max_pool(seed, dtype):
+def test_max_pool(seed, dtype, algorithm):
     rng = np.random.default_rng(seed)
     x = draw_image(rng, dtype)
     kernel, stride, padding, ceil_mode = draw_windows(rng, *x.shape[1:3])
-    compare(lambda x: max_pool2d(x, kernel, stride, padding, ceil_mode),
+    compare(lambda x: max_pool2d(x, kernel, stride, padding, ceil_mode, algorithm=algorithm),
             lambda x: F.max_pool2d(x, kernel, stride, padding, ceil_mode=ceil_mode), x, rng)
 
 
+@ALGORITHMS
 @pytest.mark.parametrize("seed", range(6))
-def test_max_pool_with_dilation(seed):
+def test_max_pool_with_dilation(seed, algorithm):
     rng = np.random.default_rng(100 + seed)
     x = draw_image(rng, np.float64, smallest=7)
     kernel, stride, padding, ceil_mode = (2, 3), tuple(rng.integers(1, 4, 2).tolist()), (1, 1), bool(rng.integers(2))
-    compare(lambda x: max_pool2d(x, kernel, stride, padding, ceil_mode, (3, 2)),
+    compare(lambda x: max_pool2d(x, kernel, stride, padding, ceil_mode, (3, 2), algorithm),
             lambda x: F.max_pool2d(x, kernel, stride, padding, (3, 2), ceil_mode), x, rng)
 
 
+@ALGORITHMS
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(20))
-def test_avg_pool(seed, dtype):
+def test_avg_pool(seed, dtype, algorithm):
     rng = np.random.default_rng(200 + seed)
     x = draw_image(rng, dtype)
     kernel, stride, padding, ceil_mode = draw_windows(rng, *x.shape[1:3])
     include = bool(rng.integers(2))
-    compare(lambda x: avg_pool2d(x, kernel, stride, padding, ceil_mode, include),
+    compare(lambda x: avg_pool2d(x, kernel, stride, padding, ceil_mode, include, algorithm=algorithm),
             lambda x: F.avg_pool2d(x, kernel, stride, padding, ceil_mode, include), x, rng)
 
 
@@ -87,8 +94,9 @@ def test_global_avg_pool(dtype):
     compare(global_avg_pool2d, lambda x: x.mean(dim=(2, 3)), draw_image(rng, dtype), rng)
 
 
-def test_the_last_window_may_not_start_in_the_right_padding():
+@ALGORITHMS
+def test_the_last_window_may_not_start_in_the_right_padding(algorithm):
     """4 + 2 pixels, kernel 2, stride 3, rounded up would be 3 windows; the third would see nothing but padding."""
     x = np.random.default_rng(0).standard_normal((1, 4, 4, 1))
-    compare(lambda x: max_pool2d(x, 2, 3, 1, True), lambda x: F.max_pool2d(x, 2, 3, 1, ceil_mode=True), x,
+    compare(lambda x: max_pool2d(x, 2, 3, 1, True, algorithm=algorithm), lambda x: F.max_pool2d(x, 2, 3, 1, ceil_mode=True), x,
             np.random.default_rng(1))

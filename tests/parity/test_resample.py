@@ -1,4 +1,7 @@
-"""Upsampling and views against PyTorch: values and gradients of randomly drawn configurations."""
+"""Upsampling and views against PyTorch: values and gradients of randomly drawn configurations.
+
+The quick form of upsampling and its definition, which other tests take for the truth.
+"""
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from minicnn.layers.resample import upsample
 
 torch = pytest.importorskip("torch")
 MODES = [dict(mode="nearest"), dict(mode="bilinear"), dict(mode="bilinear", align_corners=True)]
+ALGORITHMS = pytest.mark.parametrize("algorithm", ["auto", "naive"])
 ROUNDING = {np.float32: 2e-5, np.float64: 1e-13}               # PyTorch computes float32 weights in float32
 
 
@@ -21,16 +25,17 @@ def draw_size(rng):
     return dict(scale=scale), dict(scale_factor=scale)
 
 
+@ALGORITHMS
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("options", MODES)
 @pytest.mark.parametrize("seed", range(8))
-def test_upsample(seed, options, dtype):
+def test_upsample(seed, options, dtype, algorithm):
     rng = np.random.default_rng(seed)
     N, C, H, W = rng.integers(1, 4), rng.integers(1, 5), *rng.integers(2, 14, 2)
     array = rng.standard_normal((N, C, H, W)).astype(dtype)
     ours, theirs = draw_size(rng)
     x, other = tensor(array.transpose(0, 2, 3, 1), requires_grad=True), torch.tensor(array, requires_grad=True)
-    y, their_y = upsample(x, **ours, **options), torch.nn.functional.interpolate(other, **theirs, **options)
+    y, their_y = upsample(x, **ours, **options, algorithm=algorithm), torch.nn.functional.interpolate(other, **theirs, **options)
     dy = rng.standard_normal(y.shape).astype(dtype)
     y.backward(dy)
     their_y.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
@@ -40,21 +45,23 @@ def test_upsample(seed, options, dtype):
         np.testing.assert_allclose(a, b, rtol=ROUNDING[dtype], atol=ROUNDING[dtype] * np.abs(b).max())
 
 
+@ALGORITHMS
 @pytest.mark.parametrize("old", range(1, 40))
-def test_nearest_rounds_as_pytorch_at_every_size(old):
+def test_nearest_rounds_as_pytorch_at_every_size(old, algorithm):
     """Where i * H / H' is nearly a whole number the last bit decides which pixel is copied."""
     pixels = np.arange(old, dtype=np.float32)
     for new in range(1, 80):
-        ours = upsample(pixels.reshape(1, 1, old, 1), size=(1, new)).data.ravel()
+        ours = upsample(pixels.reshape(1, 1, old, 1), size=(1, new), algorithm=algorithm).data.ravel()
         theirs = torch.nn.functional.interpolate(torch.tensor(pixels.reshape(1, 1, 1, old)), size=(1, new))
         np.testing.assert_array_equal(ours, theirs.numpy().ravel(), err_msg=f"{old} -> {new}")
 
 
+@ALGORITHMS
 @pytest.mark.parametrize("options", MODES)
 @pytest.mark.parametrize("scale", [1.01, 1.05, 1.5, 2.02, 2.1, 3.01, .99])
-def test_a_scale_that_does_not_fill_the_last_pixel(scale, options):
+def test_a_scale_that_does_not_fill_the_last_pixel(scale, options, algorithm):
     array = np.random.default_rng(0).standard_normal((1, 1, 2, 40))
-    y = upsample(array.transpose(0, 2, 3, 1), scale=(1., scale), **options)
+    y = upsample(array.transpose(0, 2, 3, 1), scale=(1., scale), **options, algorithm=algorithm)
     theirs = torch.nn.functional.interpolate(torch.tensor(array), scale_factor=(1., scale), **options)
     np.testing.assert_allclose(y.data[..., 0], theirs.numpy()[:, 0], atol=1e-12)
 

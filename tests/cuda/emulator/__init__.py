@@ -1,6 +1,6 @@
 """CUDA C++ kernels on the CPU: their text compiled by g++ behind a header that makes each CUDA thread a fiber.
 
-    module = Module(text, mode="check", name="layers/pool.cu")
+    module = Module(text, mode="check", name="layers/pool/pool.cu")
     module.launch("max_pool", blocks, threads, parameters, arrays=[(address, bytes, 0), ...])
 
 text.py       finds kernels in the text, and shared memory, which g++ cannot have as it stands

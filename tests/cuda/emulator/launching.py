@@ -77,7 +77,7 @@ class Module:
         return list(numbers)
 
     def _where(self):
-        """' at layers/pool.cu:17' of the fault."""
+        """' at layers/pool/pool.cu:17' of the fault."""
         stats = self._stats()
         if stats[INSTRUCTION]:
             line = self._line(stats[INSTRUCTION] - 1)                    # it is known by where it returns to

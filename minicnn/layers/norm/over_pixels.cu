@@ -1,6 +1,5 @@
-// Normalisation.   x lies as (images, pixels, channels), channels side by side.
-//
-// Batch, group and instance norm take their mean and variance over pixels, which lie far apart.  For all of them:
+// Batch, group and instance norm, which take their mean and variance over pixels.   x lies as (images, pixels, channels),
+// channels side by side and pixels far apart.  The three are one:
 //
 //     a number of     |  mean and variance over        |  as a group norm
 //     batch norm      |  a channel, all images         |  one image with the pixels of all, a channel a group
@@ -119,18 +118,6 @@ extern "C" __global__ void __launch_bounds__(256) join_moments(const float* x, c
     }
 }
 
-// The running statistics of a batch norm:   running <- running + momentum (batch - running), a thread a channel.
-// The variance is the unbiased one, square / (count - 1).   Either array may be null.
-extern "C" __global__ void move_running(float* running_mean, float* running_var, const float* mean, const float* square,
-                                        int channels, float count_less_1, float momentum) {
-    for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < channels; c += gridDim.x * blockDim.x) {
-        if (running_mean)
-            running_mean[c] += momentum * (mean[c] - running_mean[c]);
-        if (running_var)
-            running_var[c] += momentum * (square[c] / count_less_1 - running_var[c]);
-    }
-}
-
 __device__ float sum_of_warp(float value) {             // in all 32 lanes
     for (int step = 16; step > 0; step /= 2)
         value += __shfl_xor_sync(0xffffffffu, value, step);
@@ -233,103 +220,5 @@ extern "C" __global__ void __launch_bounds__(256) normalize_gradient(const float
     for (int pixel = walk.first + threadIdx.y; pixel < walk.end; pixel += blockDim.y) {
         const int at = walk.base + pixel * images.channels;
         dx[at] = factor * dy[at] - less - along * (x[at] - middle);
-    }
-}
-
-// ---- Layer norm ----------------------------------------------------------------------------------------------------
-//
-// x (rows, channels): each row has its own mean and variance, and lies in one piece.  Short rows take a warp each, eight in
-// a block of 32 x 8 threads; long ones all 256 threads of a block of 256 x 1.  Threads read neighbouring channels:
-//
-//     threadIdx.x     0 1 2 ... 31 | 0 1 2 ...        channels of the row of threadIdx.y
-
-// The sum over the threads of a row, in each of them: warps add by shuffles, and several meet in shared memory
-__device__ float sum_of_row(float value) {
-    value = sum_of_warp(value);
-    if (blockDim.x == 32)
-        return value;
-    __shared__ float warps[8];
-    __syncthreads();                                    // everybody has read the last sum
-    if (threadIdx.x % 32 == 0)
-        warps[threadIdx.x / 32] = value;
-    __syncthreads();
-    float sum = 0;
-    for (int warp = 0; warp < 8; ++warp)
-        sum += warps[warp];
-    return sum;
-}
-
-// y = weight x_hat + bias,   x_hat = (x - mean) inverse;   means and inverses (rows) are kept for the gradient
-extern "C" __global__ void __launch_bounds__(256) layer_norm(const float* x, const float* weight, const float* bias,
-                                                             float* y, float* means, float* inverses, int rows,
-                                                             int channels, float eps) {
-    for (int row = blockIdx.x * blockDim.y + threadIdx.y; row < rows; row += gridDim.x * blockDim.y) {
-        const int base = row * channels;
-        float sum = 0, square = 0;
-        for (int c = threadIdx.x; c < channels; c += blockDim.x)
-            sum += x[base + c];
-        const float mean = sum_of_row(sum) / channels;
-        for (int c = threadIdx.x; c < channels; c += blockDim.x)
-            square += (x[base + c] - mean) * (x[base + c] - mean);
-        const float inverse = 1 / sqrtf(sum_of_row(square) / channels + eps);
-        for (int c = threadIdx.x; c < channels; c += blockDim.x)
-            y[base + c] = weight[c] * ((x[base + c] - mean) * inverse) + bias[c];
-        if (threadIdx.x == 0) {
-            means[row] = mean;
-            inverses[row] = inverse;
-        }
-    }
-}
-
-// dx = (g - mean(g) - x_hat mean(g x_hat)) inverse,   g = dy weight
-extern "C" __global__ void __launch_bounds__(256) layer_norm_gradient(const float* x, const float* dy, const float* weight,
-                                                                      const float* means, const float* inverses, float* dx,
-                                                                      int rows, int channels) {
-    for (int row = blockIdx.x * blockDim.y + threadIdx.y; row < rows; row += gridDim.x * blockDim.y) {
-        const int base = row * channels;
-        const float mean = means[row], inverse = inverses[row];
-        float sum = 0, along = 0;
-        for (int c = threadIdx.x; c < channels; c += blockDim.x) {
-            const float g = dy[base + c] * weight[c];
-            sum += g;
-            along += g * ((x[base + c] - mean) * inverse);
-        }
-        sum = sum_of_row(sum) / channels;
-        along = sum_of_row(along) / channels;
-        for (int c = threadIdx.x; c < channels; c += blockDim.x)
-            dx[base + c] = (dy[base + c] * weight[c] - sum - (x[base + c] - mean) * inverse * along) * inverse;
-    }
-}
-
-// ---- Local response norm -------------------------------------------------------------------------------------------
-//
-// A thread for each number, neighbours for neighbouring channels.  It looks at the `size` channels of its window itself:
-// they are what the threads beside it read, too, so they come from the cache.
-//
-//     size 5:    . . [x x X x x] . .         X: the thread's own channel c
-
-// energy[c] = k + alpha/size * sum of x[j]^2 over j = c - size/2 ... c + (size - 1)/2;   y[c] = x[c] energy[c]^-beta
-extern "C" __global__ void response_norm(const float* x, float* y, float* energy, int count, int channels, int size,
-                                         float alpha, float beta, float k) {
-    for (int at = blockIdx.x * blockDim.x + threadIdx.x; at < count; at += gridDim.x * blockDim.x) {
-        const int c = at % channels, first = max(0, c - size / 2), last = min(channels - 1, c + (size - 1) / 2);
-        float sum = 0;
-        for (int i = at - c + first; i <= at - c + last; ++i)
-            sum += x[i] * x[i];
-        energy[at] = k + alpha / size * sum;
-        y[at] = x[at] * powf(energy[at], -beta);
-    }
-}
-
-// dx[c] = dy[c] energy[c]^-beta - x[c] 2 alpha beta / size * sum of dy[j] y[j] / energy[j] over the j whose window holds c:
-// j = c - (size - 1)/2 ... c + size/2, the window turned round
-extern "C" __global__ void response_norm_gradient(const float* x, const float* dy, const float* y, const float* energy,
-                                                  float* dx, int count, int channels, int size, float alpha, float beta) {
-    for (int at = blockIdx.x * blockDim.x + threadIdx.x; at < count; at += gridDim.x * blockDim.x) {
-        const int c = at % channels, first = max(0, c - (size - 1) / 2), last = min(channels - 1, c + size / 2);
-        float through = 0;
-        for (int i = at - c + first; i <= at - c + last; ++i)
-            through += dy[i] * y[i] / energy[i];
-        dx[at] = dy[at] * powf(energy[at], -beta) - x[at] * through * (2 * alpha * beta / size);
     }
 }
