@@ -33,7 +33,7 @@ from .optim import (LBFGS, SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, StepDe
 from .training import evaluation
 from .training.attack import l2_attack, linf_attack
 from .training.classification import classify
-from .training.classifier import TrainingSettings, Training
+from .training.classifier import Training, TrainingSettings
 from .training.prediction import accuracy, predict
 
 __version__ = "0.1.0"

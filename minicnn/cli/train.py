@@ -18,7 +18,7 @@ from ..files import weights
 from ..files.userfile import is_place
 from ..images import write_image
 from ..inside.statistics import statistics, statistics_table
-from ..training.classifier import OPTIMIZERS, SCHEDULES, TrainingSettings, Training
+from ..training.classifier import OPTIMIZERS, SCHEDULES, Training, TrainingSettings
 from ..training.curves import learning_curves, write_csv
 from ..training.prediction import accuracy
 from .common import (add_command, add_data, add_device, add_network, amount, load_data, load_model, natural, positive,

@@ -10,8 +10,8 @@ import threading
 
 from threadpoolctl import ThreadpoolController
 
-SMALL_PRODUCT = 10 ** 6                          # multiply-adds up to which OpenBLAS multiplies matrices as they lie
-FEWEST_ROWS = 32                                 # of such a product: with fewer, too little is done with each number
+from . import tuning
+
 
 
 def rows_per_small_product(rows, weights):
@@ -20,8 +20,8 @@ def rows_per_small_product(rows, weights):
     OpenBLAS first copies the matrices that it multiplies, in an order that suits it.  Small ones it takes as they lie, on
     processors with AVX-512, and many small products of some rows each are quicker than a large one.
     """
-    at_most = SMALL_PRODUCT // weights
-    return next((n for n in range(min(rows, at_most), FEWEST_ROWS - 1, -1) if rows % n == 0), rows)
+    at_most = tuning.BLAS_SMALL_PRODUCT // weights
+    return next((n for n in range(min(rows, at_most), tuning.BLAS_FEWEST_ROWS - 1, -1) if rows % n == 0), rows)
 
 
 class _BlasLimit:

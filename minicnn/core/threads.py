@@ -20,13 +20,11 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from . import tuning
 from .blas import on_one_thread
 
 _local = threading.local()
 _chosen = []                                     # what threads(n) was last told
-PRODUCT = 1 << 21                                # multiply-adds that are worth a thread of their own
-SLICES = 8                                       # at most so many slices of one product: fixed, so that results are, too
-LARGE_SUM = 1 << 18                              # numbers of an array from which adding it is worth another thread
 
 
 def threads(n=None):
@@ -149,7 +147,7 @@ def matmul(a, b):
         return a @ b
     (M, L), N = a.shape, b.shape[1]
     out = np.empty((M, N), np.result_type(a, b))
-    parts = min(SLICES, M * L * N // PRODUCT)
+    parts = min(tuning.PRODUCT_SLICES, M * L * N // tuning.THREAD_PRODUCT)
 
     def some_rows(part):
         np.matmul(a[part], b, out=out[part])
@@ -162,7 +160,7 @@ def matmul(a, b):
 
 def added(a, b, in_place=False):
     """a + b, two arrays of one shape, in the memory of a if that may be: large ones in slices, over the threads."""
-    if not isinstance(a, np.ndarray) or a.size < LARGE_SUM:
+    if not isinstance(a, np.ndarray) or a.size < tuning.THREAD_SUM:
         if in_place:
             a += b
         return a if in_place else a + b
@@ -171,7 +169,7 @@ def added(a, b, in_place=False):
     def some(part):
         where = *(slice(None),) * axis, part
         np.add(a[where], b[where], out=out[where])
-    in_parallel(some, slices(a.shape[axis], SLICES))
+    in_parallel(some, slices(a.shape[axis], tuning.PRODUCT_SLICES))
     return out
 
 

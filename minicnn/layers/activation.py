@@ -5,13 +5,13 @@ softmax has to be quick, in the loss of a classifier, it is part of cross_entrop
 """
 import math
 
+from ..core import tuning
 from ..core.backend import array_library, is_gpu_array
 from ..core.kernels import fused
 from ..core.tensor import differentiable
 from ..core.threads import in_parallel, slices
 from .module import Module
 
-BLOCK = 1 << 17                                  # numbers: so few that a block's temporary arrays stay in cache
 
 
 def elementwise(function, *arrays):
@@ -20,14 +20,14 @@ def elementwise(function, *arrays):
     The arrays have one shape and dtype, which is that of the result.  A function of NumPy, like xp.tanh, will do.
     """
     out = array_library(*arrays).empty(arrays[0].shape, arrays[0].dtype)
-    if out.size <= BLOCK or is_gpu_array(out):
+    if out.size <= tuning.ACTIVATION_BLOCK or is_gpu_array(out):
         function(*arrays, out=out)
         return out
     *flat, flat_out = (a.reshape(-1) for a in (*arrays, out))
 
     def block(part):
         function(*(a[part] for a in flat), out=flat_out[part])
-    in_parallel(block, slices(out.size, -(-out.size // BLOCK)))
+    in_parallel(block, slices(out.size, -(-out.size // tuning.ACTIVATION_BLOCK)))
     return out
 
 

@@ -8,6 +8,7 @@ import operator
 
 import numpy as np
 
+from ..core import tuning
 from ..core.backend import array_library, is_gpu_array
 from ..core.kernels import Kernels, in_c_order, runs_kernels
 from ..core.tensor import differentiable
@@ -21,8 +22,6 @@ MULTIPLIERS = 0xD2511F53, 0xCD9E8D57             # from Salmon et al. 2011, tabl
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85               # the golden ratio and sqrt(3) - 1, times 2^32
 ROUNDS = 10
 WORD = 0xFFFFFFFF                                # the low 32 bits
-BLOCKS_AT_ONCE = 2 ** 16                         # so few that NumPy's temporary arrays stay in the processor's cache
-PIXELS = 16                                      # of whole channels, for which a thread of the GPU uses the same words
 
 
 @differentiable
@@ -69,7 +68,8 @@ def _by_kernel(x, p, stream, channels):
     name, sizes, work = "dropout", (x.size,), -(-words // 4)
     if channels:
         pixels = x.size // (words or 1)
-        name, sizes, work = "dropout_channels", (len(x), pixels, x.shape[-1], PIXELS), work * -(-pixels // PIXELS)
+        at_once = tuning.DROPOUT_PIXELS
+        name, sizes, work = "dropout_channels", (len(x), pixels, x.shape[-1], at_once), work * -(-pixels // at_once)
     mask = stream.seed, stream.offset, _least(p), 1 / (1 - p)
     stream.offset += -(-words // 4)
 
@@ -123,7 +123,7 @@ class Philox:
             number = np.arange(part.start, part.stop, dtype=np.uint64) + first
             counter = number & WORD, number >> 32, np.zeros_like(number), np.zeros_like(number)
             words[part] = np.stack(philox4x32(counter, key), axis=1)
-        in_parallel(some, slices(blocks, -(-blocks // BLOCKS_AT_ONCE)))
+        in_parallel(some, slices(blocks, -(-blocks // tuning.DROPOUT_BLOCKS)))
         return words.reshape(-1)[:count]
 
     def __repr__(self):

@@ -1,11 +1,10 @@
 """The Gram matrix: which channels of a feature map are strong at the same places, wherever these are."""
+from ..core import tuning
 from ..core.backend import array_library, is_gpu_array
 from ..core.blas import rows_per_small_product
 from ..core.tensor import differentiable
 from ..core.threads import in_parallel, slices, workspace
 
-WORTH = 1 << 22                   # multiply-adds that are worth a thread
-SHARES, SLICES = 4, 8             # at most so many partial sums, and slices of a gradient, of one image
 
 
 @differentiable
@@ -50,7 +49,7 @@ def _sums_over_pixels(x):
     One array transposed times itself is a product that BLAS knows: it computes one half and mirrors it.
     """
     xp, (N, H, W, C) = array_library(x), x.shape
-    parts = _parts(x, min(SHARES, H * W // C))                        # with fewer pixels the mirroring would count
+    parts = _parts(x, min(tuning.GRAM_SHARES, H * W // C))            # with fewer pixels the mirroring would count
     partial = xp.empty((N, len(parts), 1 + C, C), x.dtype)
 
     def share(where):
@@ -79,7 +78,7 @@ def _pixels_times(x, products, means=None):
         xp.matmul(pixels.reshape(-1, rows, C), matrices[n], out=out.reshape(-1, rows, C))
         if shifts is not None:
             out += shifts[n]
-    in_parallel(block, [(n, part) for n in range(N) for part in _parts(x, SLICES)])
+    in_parallel(block, [(n, part) for n in range(N) for part in _parts(x, tuning.GRAM_SLICES)])
     return dx
 
 
@@ -95,4 +94,4 @@ def _pixels(x):
 def _parts(x, most):
     """Slices of the rows of one image: by its size alone, so that results do not depend on the number of threads."""
     H, W, C = x.shape[1:]
-    return slices(H, 1 if is_gpu_array(x) else min(most, H * W * C * C // WORTH))
+    return slices(H, 1 if is_gpu_array(x) else min(most, H * W * C * C // tuning.GRAM_THREAD_PRODUCT))

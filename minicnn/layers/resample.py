@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from ..core import tuning
 from ..core.backend import array_library, is_gpu_array
 from ..core.kernels import Kernels, in_c_order, runs_kernels
 from ..core.tensor import differentiable
@@ -24,8 +25,6 @@ from .module import Module
 
 kernels = Kernels(__file__, "resample.cu")
 
-BAND = 32                                        # rows of a matrix of weights that are multiplied at once
-BLOCK = 1 << 18                                  # numbers of y in a block: so few that they stay in the processor's cache
 
 
 @differentiable
@@ -165,8 +164,8 @@ def _repeated(x, a, b):
 
 
 def _blocks(y, rows):
-    """Blocks of images and of the `rows` rows of x, each of which becomes some rows of y: about BLOCK numbers of y each."""
-    return image_blocks(len(y), rows, BLOCK * rows // (y[0].size or 1)) if len(y) else []
+    """Blocks of images and of the `rows` rows of x, each of which becomes some rows of y."""
+    return image_blocks(len(y), rows, tuning.RESAMPLE_BLOCK * rows // (y[0].size or 1)) if len(y) else []
 
 
 def _copying(old, pixels, dy):
@@ -246,7 +245,7 @@ def _banded_product(weights, x):
     """weights @ x where most weights are zero:   weights (H', H), x (N, H, M)   ->   (N, H', M)"""
     if is_gpu_array(x):
         return weights @ x
-    bands = [slice(start, start + BAND) for start in range(0, len(weights), BAND)]
+    bands = [slice(start, start + tuning.RESAMPLE_BAND) for start in range(0, len(weights), tuning.RESAMPLE_BAND)]
     needed = [_span(weights[band].any(axis=0)) for band in bands]
     y = np.empty((len(x), len(weights), x.shape[2]), x.dtype)
 
@@ -254,7 +253,7 @@ def _banded_product(weights, x):
         images, some = where
         for band, rows in zip(bands[some], needed[some]):
             np.matmul(weights[band, rows], x[images, rows], out=y[images, band])
-    in_parallel(block, image_blocks(len(x), len(bands), BLOCK // (BAND * x.shape[2] or 1)))
+    in_parallel(block, image_blocks(len(x), len(bands), tuning.RESAMPLE_BLOCK // (tuning.RESAMPLE_BAND * x.shape[2] or 1)))
     return y
 
 

@@ -4,12 +4,12 @@ A step of Adam is a dozen short NumPy lines, and each of them goes through whole
 layer that is a dozen journeys to memory and back, which take longer than the arithmetic.  So all lines are done for one
 block, which stays in the processor's cache meanwhile, before the next one; the blocks are spread over the threads.
 """
+from ..core import tuning
 from ..core.backend import array_library, is_gpu_array
 from ..core.kernels import Kernels, runs_kernels
 from ..core.threads import in_parallel, slices, workspace
 
 kernels = Kernels(__file__, "steps.cu")
-BLOCK = 1 << 19                   # numbers in a block, at least: so many that a thread is worth its start, and no more
 
 
 def in_one_kernel(*arrays):
@@ -23,7 +23,8 @@ def in_blocks(change, written, read=()):
     All arrays have one shape, and each element is treated for itself: then the cut makes no difference.
     """
     size = written[0].size
-    if size < 2 * BLOCK or is_gpu_array(written[0]) or not all(array.flags.c_contiguous for array in written):
+    in_order = all(array.flags.c_contiguous for array in written)
+    if size < 2 * tuning.OPTIMIZER_BLOCK or is_gpu_array(written[0]) or not in_order:
         change(*written, *read)
         return
     flat = [array.reshape(-1) for array in (*written, *read)]         # views, or a copy of what is only read
@@ -31,7 +32,7 @@ def in_blocks(change, written, read=()):
 
 
 def _parts(size):
-    return slices(size, size // BLOCK)
+    return slices(size, size // tuning.OPTIMIZER_BLOCK)
 
 
 def scratch(name, like):

@@ -1,3 +1,3 @@
 """Learning: the training loop of a classifier, its checkpoints, and the measures of what it learned."""
-from .classifier import TrainingSettings, Training, finished_first
+from .classifier import Training, TrainingSettings, finished_first
 from .prediction import accuracy, predict, recognised

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
+from minicnn.core import tuning
 from minicnn.core import arithmetic as mc
 from minicnn.core import threads as core_threads
-from minicnn.core.arithmetic import products
 from minicnn.core.tensor import Tensor, tensor
 
 
@@ -214,8 +214,8 @@ def test_every_operation_has_a_case():
 @pytest.fixture
 def many_slices(monkeypatch):
     """Small products are cut as large ones are."""
-    monkeypatch.setattr(core_threads, "PRODUCT", 2)
-    monkeypatch.setattr(products, "SMALL_PRODUCT", 0)
+    monkeypatch.setattr(tuning, "THREAD_PRODUCT", 2)
+    monkeypatch.setattr(tuning, "INLINE_PRODUCT", 0)
 
 
 @pytest.fixture

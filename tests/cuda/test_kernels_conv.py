@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn.core import tuning
 from minicnn.core.backend import to_numpy
-from minicnn.layers.conv import depthwise, implicit
+from minicnn.layers.conv import implicit
 from minicnn.layers.conv.geometry import Geometry
 
 CASES = [  # x, weight, options
@@ -41,9 +42,9 @@ def both(cp, shapes, options, order="C"):
 @pytest.mark.parametrize("x, weight, options", CASES)
 def test_as_numpy(cp, x, weight, options, blocks, monkeypatch):
     """Few blocks make large tiles and one share of a weight gradient; many small ones, and shares of 16 pixels or 7."""
-    monkeypatch.setattr(implicit, "ENOUGH_BLOCKS", 0 if blocks == "few" else 256)
-    monkeypatch.setattr(implicit, "FEWEST_SLICES", 1)
-    monkeypatch.setattr(depthwise, "FEWEST_PIXELS", 1000 if blocks == "few" else 7)
+    monkeypatch.setattr(tuning, "CONV_ENOUGH_BLOCKS", 0 if blocks == "few" else 256)
+    monkeypatch.setattr(tuning, "CONV_FEWEST_SLICES", 1)
+    monkeypatch.setattr(tuning, "DEPTHWISE_FEWEST_PIXELS", 1000 if blocks == "few" else 7)
     assert_close(both(cp, (x, weight), options))
 
 
@@ -110,7 +111,7 @@ def test_no_bank_of_shared_memory_is_waited_for(cp, monkeypatch):
     if not hasattr(implicit.kernels.module, "compiled"):
         pytest.skip("only the emulator counts")
     import standin
-    monkeypatch.setattr(implicit, "ENOUGH_BLOCKS", 0)
+    monkeypatch.setattr(tuning, "CONV_ENOUGH_BLOCKS", 0)
     monkeypatch.setattr(standin, "MODE", "profile")
     rng = np.random.default_rng(0)
     x, w = (cp.asarray(rng.standard_normal(shape).astype(np.float32)) for shape in ((1, 16, 16, 32), (3, 3, 32, 128)))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn.core import tuning
 from minicnn.core.backend import to_numpy
 from minicnn.layers.dropout import Philox
 
@@ -59,7 +60,7 @@ def test_as_numpy(cp, p, shape, channels):
 
 @pytest.mark.parametrize("pixels", [1, 2, 1000])
 def test_whole_channels_by_other_shares(cp, pixels, monkeypatch):
-    monkeypatch.setattr(room, "PIXELS", pixels)
+    monkeypatch.setattr(tuning, "DROPOUT_PIXELS", pixels)
     assert_same(*both(cp, (3, 5, 7, 6), True))
 
 
@@ -82,7 +83,7 @@ def test_arrays_in_another_order(cp, shape, channels):
 
 @pytest.mark.parametrize("channels", [False, True])
 def test_more_numbers_than_threads(cp, channels, few_threads, monkeypatch):
-    monkeypatch.setattr(room, "PIXELS", 2)
+    monkeypatch.setattr(tuning, "DROPOUT_PIXELS", 2)
     assert_same(*both(cp, (3, 11, 9, 33), channels))
 
 

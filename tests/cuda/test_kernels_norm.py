@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.core import processes
+from minicnn.core import processes, tuning
 from minicnn.core.backend import to_numpy
-from minicnn.layers.norm import group, over_pixels
+from minicnn.layers.norm import group
 
 SHAPES = [(2, 3, 5, 1), (4, 7, 5, 3), (1, 5, 3, 5), (2, 5, 6, 33), (3, 5), (2, 17, 19, 130), (3, 2, 2, 300), (5, 3, 2, 515)]
 GROUPED = [((2, 5, 7, 6), 1), ((2, 5, 7, 6), 3), ((2, 5, 7, 6), 6), ((3, 12), 3), ((1, 17, 19, 18), 18), ((5, 3, 1, 66), 2),
@@ -50,8 +50,8 @@ def running(channels):
 @pytest.mark.parametrize("steps, most", [(32, 1024), (1, 1024), (1, 3)], ids=["few shares", "many shares", "three shares"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_batch_norm_as_numpy(cp, shape, steps, most, monkeypatch):
-    monkeypatch.setattr(over_pixels, "STEPS", steps)
-    monkeypatch.setattr(over_pixels, "MOST_SHARES", most)
+    monkeypatch.setattr(tuning, "NORM_STEPS", steps)
+    monkeypatch.setattr(tuning, "NORM_MOST_SHARES", most)
     assert_same(both(cp, mc.batch_norm, shape, **running(shape[-1]), momentum=.3))
 
 
@@ -78,7 +78,7 @@ def test_running_statistics_in_another_order(cp):
 
 @pytest.mark.parametrize("steps", [32, 1], ids=["long walks", "short walks"])
 def test_a_large_mean_costs_no_digits(cp, steps, monkeypatch):
-    monkeypatch.setattr(over_pixels, "STEPS", steps)
+    monkeypatch.setattr(tuning, "NORM_STEPS", steps)
     rng = np.random.default_rng(0)
     x = (rng.standard_normal((8, 16, 16, 3)) + 1e4).astype(np.float32)
     ones, zeros, var = cp.ones(3, np.float32), cp.zeros(3, np.float32), cp.zeros(3, np.float32)
@@ -120,21 +120,21 @@ def test_a_group_norm_is_no_matter_of_other_processes(cp, monkeypatch):
 @pytest.mark.parametrize("steps", [32, 1], ids=["long walks", "short walks"])
 @pytest.mark.parametrize("shape, groups", GROUPED)
 def test_group_norm_as_numpy(cp, shape, groups, steps, monkeypatch):
-    monkeypatch.setattr(over_pixels, "STEPS", steps)
+    monkeypatch.setattr(tuning, "NORM_STEPS", steps)
     assert_same(both(cp, mc.group_norm, shape, groups=groups))
 
 
 @pytest.mark.parametrize("short", [1024, 0], ids=["a warp a row", "a block a row"])
 @pytest.mark.parametrize("shape", ROWS)
 def test_layer_norm_as_numpy(cp, shape, short, monkeypatch):
-    monkeypatch.setattr(group, "SHORT", short)
+    monkeypatch.setattr(tuning, "NORM_WARP_CHANNELS", short)
     assert_same(both(cp, mc.layer_norm, shape))
 
 
 @pytest.mark.parametrize("short", [1024, 0], ids=["a warp a row", "a block a row"])
 def test_more_rows_than_blocks(cp, short, monkeypatch):
     """A block takes one row after the other."""
-    monkeypatch.setattr(group, "SHORT", short)
+    monkeypatch.setattr(tuning, "NORM_WARP_CHANNELS", short)
     monkeypatch.setattr(group, "MOST_BLOCKS", 2)
     assert_same(both(cp, mc.layer_norm, (45, 37)))
 
@@ -192,8 +192,8 @@ def test_a_window_on_a_larger_array(cp, name):
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_threads_in_any_order(cp, name, thread_order, monkeypatch):
-    monkeypatch.setattr(over_pixels, "STEPS", 2)
-    monkeypatch.setattr(group, "SHORT", 20)
+    monkeypatch.setattr(tuning, "NORM_STEPS", 2)
+    monkeypatch.setattr(tuning, "NORM_WARP_CHANNELS", 20)
     assert_same(both(cp, OPERATIONS[name], (3, 7, 9, 20)))
     assert_same(both(cp, OPERATIONS[name], (2, 5, 9, 44)))
 

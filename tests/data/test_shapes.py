@@ -5,7 +5,7 @@ import pytest
 import minicnn as mc
 from minicnn.data import load_shapes
 from minicnn.data.shapes import SHAPES, _cover
-from minicnn.training.classifier import TrainingSettings, Training
+from minicnn.training.classifier import Training, TrainingSettings
 from minicnn.training.prediction import accuracy
 
 

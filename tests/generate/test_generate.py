@@ -4,8 +4,8 @@ import pytest
 
 import minicnn as mc
 from conftest import data_folder
-from minicnn.generate import (Box, InversionRecipe, Views, batch_norm_prior, batch_norms, channel_moments, excite, invert, jitter,
-                              layer_named, roll, observe, total_variation, unit_activation, view)
+from minicnn.generate import (Box, InversionRecipe, Views, batch_norm_prior, batch_norms, channel_moments, excite, invert,
+                              jitter, layer_named, observe, roll, total_variation, unit_activation, view)
 from minicnn.generate.features import activations
 from minicnn.generate.inversion import NO_PRIOR, PictureDescent
 

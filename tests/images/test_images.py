@@ -12,11 +12,10 @@ from PIL import Image, ImageCms, ImageFile
 
 from conftest import data_folder
 from minicnn import images
-from minicnn.images import reading, resizing
 from minicnn.core.tensor import tensor
 from minicnn.files.atomic import WriteError
-from minicnn.images import (ImageError, contact_sheet, read_alpha, read_image, read_settings, read_square, resize, square,
-                            write_animation, write_image)
+from minicnn.images import (ImageError, contact_sheet, read_alpha, read_image, read_settings, read_square, reading, resize,
+                            resizing, square, write_animation, write_image)
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.core import blas
-from minicnn.core import threads as core_threads
+from minicnn.core import tuning
 from minicnn.layers.conv import depthwise, im2col, naive, pointwise, tiling, winograd
-from minicnn.layers.conv.choice import ALGORITHMS, choose
+from minicnn.layers.conv.choice import choose
 from minicnn.layers.conv.geometry import Geometry, pair
 
 FOR_3X3 = ["naive", "im2col", "winograd"]
@@ -108,7 +107,7 @@ def test_blocks_of_any_size_make_the_same_convolution(monkeypatch, algorithm, bl
     """One row of one image at a time, some rows, some images: no seam shows."""
     arrays = normal((5, 18, 11, 3), 1), normal((3, 3, 3, 4), 2)
     truth = run(mc.conv2d, *arrays, padding=1, algorithm="im2col")       # here one block is enough for everything
-    monkeypatch.setattr(tiling if algorithm == "winograd" else ALGORITHMS[algorithm], "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(tuning, f"{algorithm.upper()}_BLOCK_BYTES", block_bytes)
     assert_close(run(mc.conv2d, *arrays, padding=1, algorithm=algorithm), truth, 1e-11)
 
 
@@ -419,18 +418,22 @@ def test_the_ways_of_im2col_to_the_input_gradient(monkeypatch, stride, dilation,
     options = dict(stride=stride, dilation=dilation, padding=(2, 1), activation="relu")
     truth = run(mc.conv2d, *arrays, algorithm="naive", **options)
     for block_bytes in (1, 3000, 1 << 20):
-        monkeypatch.setattr(im2col, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(tuning, "IM2COL_BLOCK_BYTES", block_bytes)
         assert_close(run(mc.conv2d, *arrays, algorithm="im2col", **options), truth, 1e-11)
 
 
-@pytest.mark.parametrize("setting", [dict(WEIGHTS_A_TILE=100, BLOCK_BYTES=1), dict(FILTERS_AT_ONCE=2), dict(FILTERS_AT_ONCE=7, PARTS=1), dict(PARTS=50), dict(GRADIENT_BYTES=3000), dict(WEIGHTS_A_TILE=9, BLOCK_BYTES=1, GRADIENT_BYTES=3000),
-                                     dict(SMALL_PRODUCT=1000), dict(LARGEST=36000), dict(FILTERS_AT_ONCE=2, BLOCK_BYTES=1),
-                                     dict(MANY=1), dict(MANY=1, BLOCK_BYTES=1), dict(MANY=1, FILTERS_AT_ONCE=2, PARTS=50)])
+@pytest.mark.parametrize("setting", [
+    dict(WINOGRAD_TILE_WEIGHTS=100, WINOGRAD_BLOCK_BYTES=1), dict(WINOGRAD_PORTION=2),
+    dict(WINOGRAD_PORTION=7, WINOGRAD_PARTS=1), dict(WINOGRAD_PARTS=50), dict(WINOGRAD_GRADIENT_BYTES=3000),
+    dict(WINOGRAD_TILE_WEIGHTS=9, WINOGRAD_BLOCK_BYTES=1, WINOGRAD_GRADIENT_BYTES=3000), dict(BLAS_SMALL_PRODUCT=1000),
+    dict(LARGEST=36000), dict(WINOGRAD_PORTION=2, WINOGRAD_BLOCK_BYTES=1), dict(WINOGRAD_MANY_TILES=1),
+    dict(WINOGRAD_MANY_TILES=1, WINOGRAD_BLOCK_BYTES=1),
+    dict(WINOGRAD_MANY_TILES=1, WINOGRAD_PORTION=2, WINOGRAD_PARTS=50)])
 def test_every_way_through_winograd(monkeypatch, setting):
     arrays = normal((2, 13, 10, 5), 1), normal((3, 3, 5, 7), 2), normal((7,), 3)
     truth = run(mc.conv2d, *arrays, padding=1, activation="relu", algorithm="naive")
     for name, value in setting.items():
-        monkeypatch.setattr(blas if name == "SMALL_PRODUCT" else tiling if hasattr(tiling, name) else winograd, name, value)
+        monkeypatch.setattr(winograd if name == "LARGEST" else tuning, name, value)
     assert_close(run(mc.conv2d, *arrays, padding=1, activation="relu", algorithm="winograd"), truth, 1e-10)
 
 
@@ -467,8 +470,7 @@ def test_large_tiles_on_sizes_that_they_do_not_divide(monkeypatch, padding):
     ((1, 6, 6, 8), (3, 3, 4, 6), dict(groups=2))])
 def test_few_pixels_and_many_filters(monkeypatch, shape, weight_shape, options):
     """One product that the threads share, and a gradient in slices of the channels."""
-    for room in (core_threads, im2col):
-        monkeypatch.setattr(room, "PRODUCT", 1)
+    monkeypatch.setattr(tuning, "THREAD_PRODUCT", 1)
     arrays = normal(shape), normal(weight_shape, 1), normal(weight_shape[3:], 2)
     truth = run(mc.conv2d, *arrays, algorithm="naive", **options)
     assert_close(run(mc.conv2d, *arrays, algorithm="im2col", **options), truth, 1e-10)

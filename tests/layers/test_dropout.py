@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
+from minicnn.core import tuning
 from minicnn.core.tensor import tensor
-from minicnn.layers.dropout import BLOCKS_AT_ONCE, Dropout, Dropout2d, Philox, dropout, philox4x32
+from minicnn.layers.dropout import Dropout, Dropout2d, Philox, dropout, philox4x32
 
 # The known answers for philox4x32-10 of Random123 (kat_vectors), by the authors of the generator: counter, key, output
 KNOWN_ANSWERS = [
@@ -46,11 +47,11 @@ def test_the_seed_is_the_key_and_the_offset_the_counter_in_64_bits():
 
 
 def test_a_stream_goes_on_where_it_stopped():
-    count = 4 * BLOCKS_AT_ONCE + 6
+    count = 4 * tuning.DROPOUT_BLOCKS + 6
     whole = Philox(7).words(count + 6)
     stream = Philox(7)
     np.testing.assert_array_equal(stream.words(count), whole[:count])
-    assert stream.offset == BLOCKS_AT_ONCE + 2
+    assert stream.offset == tuning.DROPOUT_BLOCKS + 2
     restored = Philox(stream.seed, stream.offset)
     np.testing.assert_array_equal(restored.words(4), whole[count + 2:])    # 2 words of the last block were left unused
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.layers.conv import tiling, winograd
+from minicnn.core import tuning
+from minicnn.layers.conv import winograd
 from minicnn.layers.conv.filters import FrozenFilters, frozen_filters, is_frozen
 from minicnn.layers.frozen import original_of, twin_of
 from minicnn.layers.watching import watching
@@ -236,7 +237,7 @@ def test_what_is_watched_is_not_joined_away():
 def transformations(monkeypatch):
     """The transforms that were made of filters, one entry a call: whether they were turned."""
     calls, transform = [], winograd.transform_filters
-    monkeypatch.setattr(tiling, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(tuning, "WINOGRAD_BLOCK_BYTES", 1)
 
     def counted(weight, m, turned):
         calls.append(turned)
@@ -268,7 +269,7 @@ def test_frozen_filters_are_transformed_once_for_each_direction(transformations)
 
 
 def test_those_of_a_layer_with_few_tiles_too(monkeypatch, transformations):
-    monkeypatch.setattr(tiling, "BLOCK_BYTES", 1 << 30)
+    monkeypatch.setattr(tuning, "WINOGRAD_BLOCK_BYTES", 1 << 30)
     layer, picture = layer_and_picture()
     with layer.frozen():
         for _ in range(4):
@@ -280,7 +281,7 @@ def test_large_and_small_tiles_have_their_own(monkeypatch, transformations):
     layer, picture = layer_and_picture()
     with layer.frozen():
         for many in (1, 1000, 1, 1000):
-            monkeypatch.setattr(tiling, "MANY", many)
+            monkeypatch.setattr(tuning, "WINOGRAD_MANY_TILES", many)
             step(layer, picture)
     assert transformations == [False, True] * 2
 

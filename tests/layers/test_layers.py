@@ -1,11 +1,11 @@
 """Activations, the dense layer, losses, Module, first weights and the summary."""
-import importlib
 import warnings
 
 import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn.core import tuning
 from minicnn.core import threads as core_threads
 from minicnn.layers import init
 from minicnn.layers.loss import one_hot
@@ -67,8 +67,8 @@ def test_blocks_and_threads_change_nothing(monkeypatch, function):
         y.backward(normal((6, 5, 4), 1).T)
         return y.data, x.grad
     before, at_once = core_threads.threads(), run()
-    for room, name, size in (("activation", "BLOCK", 7), ("dropout", "BLOCKS_AT_ONCE", 3)):
-        monkeypatch.setattr(importlib.import_module(f"minicnn.layers.{room}"), name, size)
+    for name, size in (("ACTIVATION_BLOCK", 7), ("DROPOUT_BLOCKS", 3)):
+        monkeypatch.setattr(tuning, name, size)
     try:
         for count in (1, 2, 3):
             core_threads.threads(count)

@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
+from minicnn.core import tuning
 from minicnn.core import threads as core_threads
 from minicnn.core.tensor import tensor
-from minicnn.layers.norm import (BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm, batch, batch_norm, group_norm, layer_norm,
-                                 local_response_norm)
+from minicnn.layers.norm import (BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm, batch, batch_norm, group_norm,
+                                 layer_norm, local_response_norm)
 
 ALGORITHMS = ["auto", "naive"]
 SHAPES = [(3, 4, 5, 6), (1, 3, 2, 4), (2, 1, 1, 2), (5, 4)]
@@ -93,7 +94,7 @@ def test_batch_norm_by_blocks_is_the_same_with_any_number_of_threads(monkeypatch
         y.backward(*arrays(shape, seed=2))
         return [y.data, *(a.grad for a in inputs), mean, variance]
     before, at_once, results = core_threads.threads(), run(), []
-    monkeypatch.setattr(batch, "BLOCK", 1)
+    monkeypatch.setattr(tuning, "NORM_BLOCK", 1)
     try:
         for count in (1, 2, 3):
             core_threads.threads(count)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
+from minicnn.core import tuning
 from minicnn.core import threads as core_threads
 from minicnn.core.tensor import tensor
 from minicnn.layers.pool import (AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d, adaptive_avg_pool2d, avg_pool2d,
@@ -123,7 +124,7 @@ def test_blocks_and_threads_change_nothing(monkeypatch, function, shape, kernel,
     def run():
         return value_and_gradient(lambda x: function(x, kernel, stride, padding, ceil_mode, dilation), image(shape))
     before, at_once, results = core_threads.threads(), run(), []
-    monkeypatch.setattr(windows, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(tuning, "POOL_BLOCK_BYTES", 1)
     try:
         for count in (1, 2, 3):
             core_threads.threads(count)
@@ -139,7 +140,7 @@ def test_blocks_and_threads_change_nothing(monkeypatch, function, shape, kernel,
 def test_neighbouring_blocks_that_share_pixels_are_never_at_work_together(monkeypatch):
     """Windows of 5 rows, one row apart, in blocks of one row: blocks 0, 5, 10 ... may go together, 0 and 4 may not."""
     together = []
-    monkeypatch.setattr(windows, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(tuning, "POOL_BLOCK_BYTES", 1)
     monkeypatch.setattr(windows, "in_parallel", lambda block, blocks: together.append([rows.start for _, rows in blocks]))
     tall = windows.Windows.of("pool", image((1, 16, 1, 1)), (5, 1), 1, 0, 1, False)
     tall.by_blocks(None, image((1, 12, 1, 1)))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
+from minicnn.core import tuning
 from minicnn.core import threads as core_threads
 from minicnn.core.tensor import tensor
-from minicnn.layers import resample
 from minicnn.layers.resample import Upsample, upsample
 
 OPTIONS = [dict(), dict(mode="bilinear"), dict(mode="bilinear", align_corners=True)]
@@ -94,8 +94,8 @@ def test_blocks_and_threads_change_nothing(monkeypatch, size, options):
         y.backward(image(y.shape, seed=1))
         return y.data, x.grad
     before, at_once, results = core_threads.threads(), run(), []
-    monkeypatch.setattr(resample, "BLOCK", 1)
-    monkeypatch.setattr(resample, "BAND", 2)
+    monkeypatch.setattr(tuning, "RESAMPLE_BLOCK", 1)
+    monkeypatch.setattr(tuning, "RESAMPLE_BAND", 2)
     try:
         for count in (1, 2, 3):
             core_threads.threads(count)

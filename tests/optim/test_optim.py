@@ -7,9 +7,9 @@ from safetensors.numpy import load, save
 
 import minicnn.core.arithmetic  # noqa: F401  gives tensors their operators
 from minicnn import optim
+from minicnn.core import tuning
 from minicnn.core import threads as core_threads
 from minicnn.core.tensor import Tensor, check_finite, tensor
-from minicnn.optim import blocks
 from minicnn.optim.line_search import Point
 
 OPTIMIZERS = {
@@ -294,7 +294,7 @@ def require_equal(state, other):
 
 @every_optimizer
 def test_results_do_not_depend_on_the_number_of_threads(make, monkeypatch, threads):
-    monkeypatch.setattr(blocks, "BLOCK", 32)
+    monkeypatch.setattr(tuning, "OPTIMIZER_BLOCK", 32)
     threads(1)
     once = large_run(make)
     assert any(abs(array).max() > .1 for array in once.values())
@@ -308,13 +308,13 @@ def test_blocks_and_the_order_in_memory_make_no_difference(name, monkeypatch):
     """But for the norm that clips, whose partial sums are those of the blocks: here it has none to clip by."""
     monkeypatch.setattr("minicnn.optim.clip_grad_norm", lambda parameters, norm: None)
     whole = large_run(OPTIMIZERS[name])
-    monkeypatch.setattr(blocks, "BLOCK", 32)
+    monkeypatch.setattr(tuning, "OPTIMIZER_BLOCK", 32)
     require_equal(large_run(OPTIMIZERS[name]), whole)
     require_equal(large_run(OPTIMIZERS[name], order="F"), whole)
 
 
 def test_a_gradient_may_lie_otherwise_in_memory_than_its_parameter(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 8)
+    monkeypatch.setattr(tuning, "OPTIMIZER_BLOCK", 8)
     x = tensor(np.zeros((5, 7)), requires_grad=True)
     x.grad = np.arange(35.).reshape(7, 5).T
     optim.SGD([x], 1.).step()
@@ -322,7 +322,7 @@ def test_a_gradient_may_lie_otherwise_in_memory_than_its_parameter(monkeypatch):
 
 
 def test_the_norm_over_blocks(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 8)
+    monkeypatch.setattr(tuning, "OPTIMIZER_BLOCK", 8)
     x, y = (tensor(np.zeros(shape), requires_grad=True) for shape in ((5, 7), (3,)))
     x.grad, y.grad = np.arange(35.).reshape(7, 5).T, np.ones(3)
     assert optim.clip_grad_norm([x, y], 1e9) == pytest.approx(math.sqrt(sum(i * i for i in range(35)) + 3), rel=1e-15)

@@ -12,7 +12,7 @@ from minicnn.data.dataset import Dataset
 from minicnn.files import weights
 from minicnn.models import small
 from minicnn.training import classifier as room
-from minicnn.training.classifier import TrainingSettings, Training, finished_first
+from minicnn.training.classifier import Training, TrainingSettings, finished_first
 from minicnn.training.prediction import accuracy, predict, recognised
 
 NAMES = ["dark", "bright", "red", "blue"]

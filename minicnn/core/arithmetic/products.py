@@ -2,13 +2,12 @@
 import builtins
 import math
 
-from .. import threads
+from .. import threads, tuning
 from ..backend import array_library, is_gpu_array
 from ..tensor import differentiable
 from .broadcasting import broadcastable, unbroadcast
 from .shapes import along
 
-SMALL_PRODUCT = 1 << 16          # multiply-adds that are done before a thread has begun, one of BLAS's included
 
 
 @differentiable
@@ -41,7 +40,7 @@ def matmul(a, b):
 
 def product(a, b):
     """a @ b of plain arrays, (..., m, k) and (..., k, n) -> (..., m, n): large ones over the threads."""
-    if is_gpu_array(a) or is_gpu_array(b) or a.size * b.shape[-1] < SMALL_PRODUCT:
+    if is_gpu_array(a) or is_gpu_array(b) or a.size * b.shape[-1] < tuning.INLINE_PRODUCT:
         return array_library(a, b).matmul(a, b)
     if b.ndim == 2:                                                   # one b for the whole batch: one large product
         return threads.matmul(_as_matrix(a), b).reshape(*a.shape[:-1], b.shape[1])
@@ -61,7 +60,7 @@ def _stack_of_products(a, b):
     def some(part):
         where = along(axis, part.start, part.stop)
         xp.matmul(a[where], b[where], out=y[where])
-    threads.in_parallel(some, threads.slices(leading[axis], y.size * k // threads.PRODUCT))
+    threads.in_parallel(some, threads.slices(leading[axis], y.size * k // tuning.THREAD_PRODUCT))
     return y
 
 

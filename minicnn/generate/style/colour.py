@@ -4,13 +4,13 @@ All take and give pictures (H, W, 3), float32 in 0..1.  None looks at where a co
 """
 import numpy as np
 
+from ...core import tuning
 from ...images import GREY
 
 # Brightness Y and two differences of colour, U = .492 (blue - Y) and V = .877 (red - Y), as rows (ITU-R BT.601)
 YUV = np.stack([GREY, .492 * ([0, 0, 1] - GREY), .877 * ([1, 0, 0] - GREY)]).astype(np.float32)
 MATCHES = ("pca", "cholesky", "symmetric")
 LEVELS = 256
-BLOCK = 1 << 20                   # numbers of a picture that are worked on at once
 FLAT = 1e-5                       # is added to the variances of colours, so that a grey picture has an inverse
 
 
@@ -24,7 +24,7 @@ def with_chroma_of(picture, colours):
 
     What falls out of 0..1 is brought back towards grey of the same brightness, so that neither hue nor brightness jumps.
     """
-    count = -(-picture.size // BLOCK)                       # some rows at a time: large pictures need less memory for it
+    count = -(-picture.size // tuning.COLOUR_BLOCK)           # some rows at a time: large pictures need less memory for it
     parts = zip(np.array_split(picture, count), np.array_split(colours, count))
     return np.concatenate([_in_colours(*part) for part in parts])
 

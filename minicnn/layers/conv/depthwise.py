@@ -5,6 +5,7 @@ There is nothing to multiply as matrices: it is kh * kw times "shift, multiply, 
 """
 import numpy as np
 
+from ...core import tuning
 from ...core.arithmetic import pad_array
 from ...core.backend import array_library
 from ...core.kernels import Kernels, in_c_order, runs_kernels
@@ -14,10 +15,7 @@ from .im2col import patches_of_tap
 
 kernels = Kernels(__file__, "depthwise.cu")
 
-BLOCK_BYTES = 1 << 19             # the pixels of one tap: with its products and the output it stays in cache
-SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 CHANNELS, LANES = 32, 8           # of a block of the weight gradient's kernel, 256 threads
-FEWEST_PIXELS = 256               # that are worth such a block
 FOR = "a filter of its own for each channel"
 
 
@@ -79,7 +77,7 @@ def weight_gradient(x, dy, weight_shape, geometry):
     def share(part):
         return sum(np.stack([_sum_of_products(patches_of_tap(padded, i, j, size, geometry)[where], dy[where])
                              for i in range(weight_shape[0]) for j in range(weight_shape[1])]) for where in blocks[part])
-    return sum(in_parallel(share, slices(len(blocks), SHARES))).reshape(weight_shape)
+    return sum(in_parallel(share, slices(len(blocks), tuning.DEPTHWISE_SHARES))).reshape(weight_shape)
 
 
 def _sum_of_products(a, b):
@@ -98,7 +96,7 @@ def _taps(weight, columns):
 
 
 def _blocks(y):
-    return image_blocks(*y.shape[:2], BLOCK_BYTES // y[0, 0].nbytes)
+    return image_blocks(*y.shape[:2], tuning.DEPTHWISE_BLOCK_BYTES // y[0, 0].nbytes)
 
 
 def _sizes(x_shape, size, weight_shape, geometry, activation=None):
@@ -116,7 +114,7 @@ def _launched(name, arrays, shape, sizes):
 
 def _weight_gradient_by_kernel(x, dy, weight_shape, geometry):
     (kh, kw, _, C), pixels = weight_shape, dy.shape[0] * dy.shape[1] * dy.shape[2]
-    shares = -(-pixels // max(FEWEST_PIXELS, -(-pixels // CHANNELS)))
+    shares = -(-pixels // max(tuning.DEPTHWISE_FEWEST_PIXELS, -(-pixels // CHANNELS)))
     share = -(-pixels // shares)
     partial = array_library(x).empty((shares, *weight_shape), x.dtype)
     kernels.launch("depthwise_weight_gradient", ((-(-C // CHANNELS), kh * kw, shares), (CHANNELS, LANES)), in_c_order(x),

@@ -1,13 +1,12 @@
 """What comes behind a convolution, done by each algorithm while its block of the output is still in cache."""
 import numpy as np
 
+from ...core import tuning
 from ...core.backend import array_library, is_gpu_array
 from ...core.kernels import fused
 from ...core.threads import image_blocks, in_parallel, slices
 
-BLOCK_BYTES = 1 << 20
 ACTIVATIONS = (None, "relu")
-SHARES = 4                        # partial sums: fixed, so that thread numbers do not change the result
 
 
 def check_activation(operation, activation):
@@ -53,7 +52,7 @@ def through_relu(dy, y):
 
     def block(where):
         np.multiply(dy[where], y[where] > 0, out=dx[where])
-    in_parallel(block, image_blocks(*y.shape[:2], BLOCK_BYTES // y[0, 0].nbytes))
+    in_parallel(block, image_blocks(*y.shape[:2], tuning.EPILOGUE_BLOCK_BYTES // y[0, 0].nbytes))
     return dx
 
 
@@ -61,4 +60,4 @@ def sum_over_pixels(dy):
     """The gradient of the bias: (N, H, W, K)  ->  (K,).  Images are added, then rows, then pixels: long runs, short sums."""
     def share(images):
         return dy[images].sum(axis=0).sum(axis=0).sum(axis=0)
-    return sum(in_parallel(share, slices(len(dy), SHARES)))
+    return sum(in_parallel(share, slices(len(dy), tuning.EPILOGUE_SHARES)))

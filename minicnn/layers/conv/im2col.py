@@ -5,18 +5,13 @@ filters as columns, (kh*kw*C, K), is the whole convolution.  The patches overlap
 kh*kw times; it is therefore made for a block of output pixels at a time, small enough to stay in cache.
 (Chellapilla, Puri, Simard 2006, "High Performance Convolutional Neural Networks for Document Processing".)
 """
+from ...core import tuning
 from ...core.arithmetic import pad_array
 from ...core.backend import array_library, is_gpu_array
-from ...core.blas import SMALL_PRODUCT
-from ...core.threads import PRODUCT, image_blocks, in_parallel, matmul, slices, workspace
+from ...core.threads import image_blocks, in_parallel, matmul, slices, workspace
 from .epilogue import finish, through_relu
 from .geometry import Geometry
 
-BLOCK_BYTES = 2 << 20             # a patch matrix and its products: they stay in the processor's cache
-SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
-FEW_CHANNELS = 4                  # of an image, so few that rows of them are too short to work with
-FEW_PIXELS = 512                  # so few that the filters are hardly used: it would take longer to turn them
-PARTS = 4                         # of the channels, where there is a single image
 
 
 def suits(weight_shape, geometry):
@@ -59,10 +54,10 @@ def input_gradient(dy, weight, x_shape, geometry, y=None):
     padding = tuple(e - 1 - p for e, p in zip(span, geometry.padding))
     sizes_fit = all(n + 2 * p - e + 1 == m for n, p, e, m in zip(dy.shape[1:3], padding, span, x_shape[1:3]))
     again = geometry.stride == (1, 1) and min(padding) >= 0 and sizes_fit
-    if again and x_shape[3] <= FEW_CHANNELS and groups == 1 and geometry.dilation == (1, 1):
+    if again and x_shape[3] <= tuning.IM2COL_FEW_CHANNELS and groups == 1 and geometry.dilation == (1, 1):
         return _by_planes(dy, weight, x_shape, geometry, y)
     dy = dy if y is None else through_relu(dy, y)
-    if not again or dy[..., 0].size <= FEW_PIXELS and not is_gpu_array(dy):
+    if not again or dy[..., 0].size <= tuning.IM2COL_FEW_PIXELS and not is_gpu_array(dy):
         return _by_taps(dy, weight, x_shape, geometry)
     return forward(dy, turned(weight, groups), Geometry(padding=padding, dilation=geometry.dilation, groups=groups))
 
@@ -90,9 +85,10 @@ def _by_taps(dy, weight, x_shape, geometry):
             for j in range(weight.shape[1]):
                 tap = patches_of_tap(padded[images, ..., channels], i, j, dy.shape[1:3], geometry)
                 tap += _times_transposed(dy[images], weight[i, j, channels], geometry.groups)
-    parts = PARTS if N == geometry.groups == 1 and dy[..., 0].size * weight.size >= PARTS * PRODUCT else 1
+    worth = dy[..., 0].size * weight.size // tuning.THREAD_PRODUCT                       # how many threads
+    parts = tuning.IM2COL_PARTS if N == geometry.groups == 1 and worth >= tuning.IM2COL_PARTS else 1
     in_parallel(block, [(images, channels) for channels in slices(C, parts)
-                        for images in slices(N, max(2, dy.nbytes // BLOCK_BYTES))])
+                        for images in slices(N, max(2, dy.nbytes // tuning.IM2COL_BLOCK_BYTES))])
     return padded[:, ph:ph + H, pw:pw + W]
 
 
@@ -118,7 +114,7 @@ def _by_planes(dy, weight, x_shape, geometry, y):
             for j in range(kw):
                 planes[:, :, in_planes, j:j + OW] += shares[i, j, :, :, in_dy]
         dx[where] = planes[..., pw:pw + W].transpose(1, 2, 3, 0)
-    in_parallel(block, image_blocks(N, H, BLOCK_BYTES // ((len(filters) + K) * OW * dy.itemsize)))
+    in_parallel(block, image_blocks(N, H, tuning.IM2COL_BLOCK_BYTES // ((len(filters) + K) * OW * dy.itemsize)))
     return dx
 
 
@@ -129,7 +125,7 @@ def weight_gradient(x, dy, weight_shape, geometry):
 
     def share(part):
         return sum(_block_gradient(windows[where], dy[where], geometry.groups) for where in blocks[part])
-    total = sum(in_parallel(share, slices(len(blocks), SHARES)))  # (groups, kh*kw*C/groups, K/groups)
+    total = sum(in_parallel(share, slices(len(blocks), tuning.IM2COL_SHARES)))  # (groups, kh*kw*C/groups, K/groups)
     kh, kw, Cg, K = weight_shape
     return total.reshape(geometry.groups, kh, kw, Cg, -1).transpose(1, 2, 3, 0, 4).reshape(weight_shape)
 
@@ -151,15 +147,15 @@ def patches_of_tap(x, i, j, size, geometry):
 
 
 def _blocks(windows, y):
-    """Blocks of output pixels, whole images or rows of one image, whose patches and products fill BLOCK_BYTES."""
+    """Blocks of output pixels, whole images or rows of one image, whose patches and products fit in cache."""
     N, OH, OW, kh, kw, C = windows.shape
-    return image_blocks(N, OH, BLOCK_BYTES // (OW * (kh * kw * C + y.shape[3]) * y.itemsize))
+    return image_blocks(N, OH, tuning.IM2COL_BLOCK_BYTES // (OW * (kh * kw * C + y.shape[3]) * y.itemsize))
 
 
 def _multiply(columns, filters, out, width):
     """columns (groups, pixels, numbers) @ filters (groups, numbers, K/groups)  ->  out; row by row where that is small."""
     groups, pixels, numbers = columns.shape
-    if width * numbers * filters.shape[2] <= SMALL_PRODUCT:
+    if width * numbers * filters.shape[2] <= tuning.BLAS_SMALL_PRODUCT:
         columns, filters = columns.reshape(groups, -1, width, numbers), filters[:, None]
         out = out.reshape(groups, -1, width, filters.shape[3])   # a view: an axis can always be split
     array_library(out).matmul(columns, filters, out=out)

@@ -7,6 +7,7 @@ Its twin is `im2col`, which makes the same products in the same order of taps.
 import math
 from typing import NamedTuple
 
+from ...core import tuning
 from ...core.backend import array_library
 from ...core.kernels import Kernels, in_c_order
 from .epilogue import through_relu
@@ -16,8 +17,6 @@ kernels = Kernels(__file__, "implicit.cu")
 FOR = "float32 arrays on the GPU"
 TILES = {"wide": (128, 128), "medium": (64, 64), "narrow": (128, 32)}           # pixels and filters of a block
 SLICE = 16                        # of the inner dimension
-ENOUGH_BLOCKS = 256               # to give each multiprocessor of a large GPU one, or two
-FEWEST_SLICES = 8                 # of pixels that are worth a block of their own, in a weight gradient
 
 
 class Axis(NamedTuple):
@@ -109,7 +108,7 @@ def gradient_axes(axis, dy_shape, x_shape, taps, geometry):
 def _convolve(x, weight, bias, y, rows, columns, groups, relu):
     inner, filters, pixels = weight.shape[2], weight.shape[3] // groups, len(x) * rows.outputs * columns.outputs
     tall, wide = TILES["wide"]
-    large = filters > 64 and -(-pixels // tall) * -(-filters // wide) * groups >= ENOUGH_BLOCKS // 2
+    large = filters > 64 and -(-pixels // tall) * -(-filters // wide) * groups >= tuning.CONV_ENOUGH_BLOCKS // 2
     name, tall, wide = _tile(filters, inner % 4 != 0 or inner < SLICE, large)
     blocks = -(-pixels // tall), -(-filters // wide), groups
     kernels.launch(f"convolve_{name}", (blocks, (tall * wide // 64,)), in_c_order(x), in_c_order(weight),
@@ -126,6 +125,6 @@ def _tile(filters, flat, large):
 def _shares(pixels, blocks):
     """(number of shares, pixels in each): enough blocks, but slices enough for each of them."""
     slices = -(-pixels // SLICE)
-    shares = max(1, min(ENOUGH_BLOCKS * 2 // blocks, slices // FEWEST_SLICES))
+    shares = max(1, min(tuning.CONV_ENOUGH_BLOCKS * 2 // blocks, slices // tuning.CONV_FEWEST_SLICES))
     share = max(1, -(-slices // shares))
     return max(1, -(-slices // share)), share * SLICE

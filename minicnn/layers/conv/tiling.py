@@ -2,14 +2,9 @@
 import math
 from itertools import groupby
 
+from ...core import tuning
 from ...core.threads import image_blocks
 
-MANY = 128                        # tiles of 8x8 from which on they pay: the filters are almost twice as large with them
-WORTH = .95                       # ... if they take no more than this share of the multiplications that tiles of 6x6 take
-BLOCK_BYTES = 4800 << 10          # transformed tiles of one block, inputs and products: mostly in cache, and not many blocks
-WEIGHTS_A_TILE, MANY_TILES = 1024, 128           # a block has a tile for so many weights, up to many: it reads all filters
-PARTS = 4                         # of a block that the threads share
-EVEN = 4                          # blocks of an image are a multiple of this, so that no thread waits for the last one
 
 
 class Tiling:
@@ -29,21 +24,21 @@ class Tiling:
     def _best_side(self):
         """6 where there are many tiles, and fewer multiplications with it (it often covers more than the output), else 4."""
         small, large = (self.output_shape[0] * math.prod(self._tiles(m)) for m in (4, 6))
-        return 6 if large >= MANY and 64 * large < WORTH * 36 * small else 4
+        return 6 if large >= tuning.WINOGRAD_MANY_TILES and 64 * large < tuning.WINOGRAD_WORTH * 36 * small else 4
 
     def blocks(self):
         """Pairs (slice of images, slice of tile rows)."""
-        fitting = BLOCK_BYTES // (4 * self.n ** 2 * (self.channels + self.filters))
-        tiles = max(fitting, min(MANY_TILES, self.channels * self.filters // WEIGHTS_A_TILE))
+        fitting = tuning.WINOGRAD_BLOCK_BYTES // (4 * self.n ** 2 * (self.channels + self.filters))
+        tiles = max(fitting, min(tuning.WINOGRAD_BLOCK_TILES, self.channels * self.filters // tuning.WINOGRAD_TILE_WEIGHTS))
         rows = max(1, tiles // self.columns)
         if rows < self.rows:
-            count = EVEN * -(-self.rows // (EVEN * rows))
+            count = tuning.WINOGRAD_EVEN * -(-self.rows // (tuning.WINOGRAD_EVEN * rows))
             rows = -(-self.rows // count)
         return image_blocks(self.output_shape[0], self.rows, rows)
 
     def parts(self):
         """The same for a few parts of the whole."""
-        return image_blocks(self.output_shape[0], self.rows, -(-self.output_shape[0] * self.rows // PARTS))
+        return image_blocks(self.output_shape[0], self.rows, -(-self.output_shape[0] * self.rows // tuning.WINOGRAD_PARTS))
 
     def count(self, where):
         """How many tiles a block has: they are numbered row by row, image by image."""

@@ -27,7 +27,8 @@ import functools
 
 import numpy as np
 
-from ...core.blas import SMALL_PRODUCT, rows_per_small_product
+from ...core import tuning
+from ...core.blas import rows_per_small_product
 from ...core.threads import in_parallel, slices, workspace
 from .epilogue import cut_off
 from .filters import is_frozen, transformed
@@ -48,10 +49,6 @@ A_T = {m: np.hstack([np.eye(m, 1),                                              
                      np.eye(m, 1, 1 - m)]) for m in (4, 6)}                              # infinity: only the last one counts
 LARGEST = 64                      # numbers in the largest of these matrices
 CONSTANT = 1                      # the column of A^T that is all ones: a number added there is added to every output
-FILTERS_AT_ONCE = 64              # at most so many filters make a portion: they are transformed and multiplied together
-FEW = 20                          # tiles: with fewer the filters are not worth transforming
-GRADIENT_BYTES = 8 << 20          # transformed weight gradients of one part
-SHARES = 4                        # partial sums of a weight gradient: fixed, so that thread numbers do not change the result
 FOR = "3x3, stride 1, dilation 1, padding up to 2, one group"
 
 
@@ -68,7 +65,7 @@ def pays(x_shape, weight_shape):
     filters are transformed once and then multiplied with every tile: that needs tiles.
     """
     N, H, W, _ = x_shape
-    return min(weight_shape[2:]) >= 16 and N * -(-H // 4) * -(-W // 4) >= FEW
+    return min(weight_shape[2:]) >= tuning.WINOGRAD_FEW_CHANNELS and N * -(-H // 4) * -(-W // 4) >= tuning.WINOGRAD_FEW_TILES
 
 
 def forward(x, weight, geometry, bias=None, activation=None):
@@ -124,8 +121,9 @@ def weight_gradient(x, dy, weight_shape, geometry):
     """
     x, (C, K) = np.ascontiguousarray(x), weight_shape[2:]
     tiling = Tiling(x.shape, K, geometry.padding, m=4)
-    n, blocks, filter_parts = tiling.n, tiling.blocks(), slices(K, -(-4 * tiling.n ** 2 * C * K // GRADIENT_BYTES))
-    shares = slices(len(blocks), SHARES if len(filter_parts) == 1 else 1)
+    n, blocks = tiling.n, tiling.blocks()
+    filter_parts = slices(K, -(-4 * n ** 2 * C * K // tuning.WINOGRAD_GRADIENT_BYTES))
+    shares = slices(len(blocks), tuning.WINOGRAD_SHARES if len(filter_parts) == 1 else 1)
 
     def gradient(share_and_part):
         share, k = share_and_part
@@ -161,7 +159,7 @@ def transform_filters(weight, m, turned=False):
 
 def _portions(K):
     """K filters in slices of one size: the largest that divides K, or all of them where that is too small to be worth it."""
-    size = next((n for n in range(min(K, FILTERS_AT_ONCE), FILTERS_AT_ONCE // 4, -1) if K % n == 0), K)
+    size = next((n for n in range(min(K, tuning.WINOGRAD_PORTION), tuning.WINOGRAD_PORTION // 4, -1) if K % n == 0), K)
     return [slice(k, k + size) for k in range(0, K, size)]
 
 
@@ -291,7 +289,8 @@ def _product(matrix, rows, out):
     """
     W, C = rows.shape[-2:]
     joined = all(a.strides[-2] == C * a.itemsize and a.strides[-1] == a.itemsize for a in (rows, out))
-    pieces = next(n for n in range(-(-W * C * LARGEST // SMALL_PRODUCT), W + 1) if W % n == 0) if joined and W * C else W
+    fewest = -(-W * C * LARGEST // tuning.BLAS_SMALL_PRODUCT)
+    pieces = next(n for n in range(fewest, W + 1) if W % n == 0) if joined and W * C else W
 
     def cut(a):
         return a.reshape(*a.shape[:-2], pieces, W // pieces * C).swapaxes(-2, -3)       # (..., pieces, rows, numbers)

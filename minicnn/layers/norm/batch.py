@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...core import tuning
 from ...core.backend import array_library, is_gpu_array
 from ...core.kernels import Kernels, runs_kernels
 from ...core.processes import all_reduce, all_reduce_many
@@ -23,7 +24,6 @@ from .over_pixels import Pixels, normalize_groups, weight_and_bias_rules
 
 kernels = Kernels(__file__, "batch.cu")          # of the running statistics; the others are in over_pixels.cu
 
-BLOCK = 1 << 18                                  # numbers that are worked on at once: a few arrays of them stay in cache
 
 
 @differentiable
@@ -145,13 +145,14 @@ class _Rows(NamedTuple):
     """
     rows: object
     shape: tuple                                 # of x
-    blocks: list                                 # slices of the rows, of about BLOCK numbers each
+    blocks: list                                 # slices of the rows, of as many numbers as stay in cache
     xp: object                                   # the library of x
 
     @classmethod
     def of(cls, x):
         rows = x.reshape(-1, math.prod(x.shape[1:][-2:]))
-        return cls(rows, x.shape, slices(len(rows), 1 if is_gpu_array(x) else -(-x.size // BLOCK)), array_library(x))
+        count = 1 if is_gpu_array(x) else -(-x.size // tuning.NORM_BLOCK)
+        return cls(rows, x.shape, slices(len(rows), count), array_library(x))
 
     def moments(self):
         """(means, sums of squares around them, numbers of rows) of the columns of each block:  (blocks, W, C) twice,

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from ...core import tuning
 from ...core.backend import array_library
 from ...core.kernels import MOST_BLOCKS, THREADS, Kernels, in_c_order, runs_kernels
 from ...core.tensor import differentiable
@@ -18,7 +19,6 @@ from .over_pixels import Pixels, normalize_groups
 
 kernels = Kernels(__file__, "layer.cu")          # of layer norm; group norm's are in over_pixels.cu
 
-SHORT = 1024                                     # channels of a layer norm that one warp of a kernel deals with
 
 
 @differentiable
@@ -111,7 +111,7 @@ def _layer_norm_by_kernel(x, weight, bias, eps):
     xp, C = array_library(x), x.shape[-1]
     x, weight, y, rows = in_c_order(x), in_c_order(weight), xp.empty(x.shape, x.dtype), x.size // (C or 1)
     means, inverses = xp.empty((2, rows, 1), x.dtype)
-    threads = (32, THREADS // 32) if C <= SHORT else (THREADS, 1)
+    threads = (32, THREADS // 32) if C <= tuning.NORM_WARP_CHANNELS else (THREADS, 1)
     blocks = (min(-(-rows // threads[1]), MOST_BLOCKS),), threads
     kernels.launch("layer_norm", blocks, x, weight, in_c_order(bias), y, means, inverses, rows, C, eps)
 

@@ -4,6 +4,7 @@ A batch norm is a group norm of one image that has the pixels of all, and each c
 """
 from typing import NamedTuple
 
+from ...core import tuning
 from ...core.backend import array_library
 from ...core.kernels import THREADS, Kernels, in_c_order
 from ...core.tensor import once
@@ -11,7 +12,6 @@ from .affine import sum_over_leading
 
 kernels = Kernels(__file__, "over_pixels.cu")
 
-STEPS, MOST_SHARES = 32, 1024                    # pixels that are worth a thread of a kernel; shares of an image's pixels
 
 
 class Pixels(NamedTuple):
@@ -29,7 +29,7 @@ class Pixels(NamedTuple):
         pixels, tiles = x.size // (images * C), -(-C // THREADS)
         width = -(-C // tiles)                                                           # channels of a tile
         rows = max(1, min(THREADS // width, pixels))
-        share = max(STEPS * rows, -(-pixels // MOST_SHARES))
+        share = max(tuning.NORM_STEPS * rows, -(-pixels // tuning.NORM_MOST_SHARES))
         shares = -(-pixels // share)
         walk, blocks = (pixels, C, share, shares, tiles), ((images * shares * tiles,), (width, rows))
         return cls(in_c_order(x), images, walk, blocks, array_library(x))

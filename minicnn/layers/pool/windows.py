@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core import tuning
 from ...core.backend import array_library
 from ...core.kernels import Kernels
 from ...core.threads import image_blocks, in_parallel
@@ -18,7 +19,6 @@ from ..conv.geometry import pair
 from ..module import Module
 
 kernels = Kernels(__file__, "pool.cu")           # of max and average pooling, which go the same ways
-BLOCK_BYTES = 1 << 20                            # of the output: smaller ones are not worth a thread
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ def image_shape(operation, x):
 
 
 def blocks(y):
-    """Images, or rows of one image, of about BLOCK_BYTES."""
-    return image_blocks(*y.shape[:2], BLOCK_BYTES // (y[0, 0].nbytes or 1)) if y.size else []
+    """Images, or rows of one image, that are worth a thread."""
+    return image_blocks(*y.shape[:2], tuning.POOL_BLOCK_BYTES // (y[0, 0].nbytes or 1)) if y.size else []
 
 
 def combine(function, taps, out):

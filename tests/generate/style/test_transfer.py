@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn.bench.timing import timing
 from minicnn.generate.objectives import roughness
 from minicnn.generate.style.goal import Region
 from minicnn.generate.style.memory import MOST_PAIRS, Plan, planned
@@ -14,7 +15,6 @@ from minicnn.generate.style.recipes import StyleRecipe, recipe_for
 from minicnn.generate.style.textures import LOSSES, moments
 from minicnn.generate.style.tiles import Tiling
 from minicnn.generate.style.transfer import Style, Transfer, stylize
-from minicnn.bench.timing import timing
 from minicnn.inside.feature_maps import FeatureMaps
 from minicnn.inside.watching import feature_maps
 
