@@ -276,6 +276,66 @@ def test_a_layer_used_twice_has_its_parameters_once():
     assert [id(p) for p in model.parameters()] == [id(shared.weight), id(shared.bias)]
 
 
+class Branches(mc.Module):
+    """Parts in lists, tuples and dicts, in one another too; two Tensors in a list; and what is neither."""
+
+    def __init__(self, rng=0):
+        super().__init__()
+        rng = np.random.default_rng(rng)
+        self.blocks = [mc.Dense(3, 3, rng=rng), mc.BatchNorm2d(3)]
+        self.heads = {"cat": mc.Dense(3, 2, bias=False, rng=rng), 64: (mc.Dropout(.5), [mc.Dense(3, 2, rng=rng)])}
+        self.scales = [mc.tensor(rng.random(3, np.float32), requires_grad=True) for _ in range(2)]
+        self.names, self.empty = ("a", 1, None, np.zeros(2)), []
+
+    def forward(self, x):
+        for block, scale in zip(self.blocks, self.scales):
+            x = block(x) * scale
+        return self.heads["cat"](x) + self.heads[64][1][0](x)
+
+
+BRANCHES = ["scales.0", "scales.1", "blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "blocks.1.bias",
+            "heads.cat.weight", "heads.64.1.0.weight", "heads.64.1.0.bias"]
+
+
+def test_parts_in_lists_tuples_and_dicts_are_seen():
+    model = Branches()
+    assert [name for name, _ in model.named_parameters()] == BRANCHES and len(model.parameters()) == 9
+    assert list(model.children()) == ["blocks.0", "blocks.1", "heads.cat", "heads.64.0", "heads.64.1.0"]
+    assert list(model.state_dict()) == [*BRANCHES, "blocks.1.running_mean", "blocks.1.running_var"]
+    assert model.eval() and not model.heads[64][0].training and not model.blocks[1].training
+    assert not any(p.requires_grad for p in model.requires_grad(False).parameters())
+    assert repr(model).splitlines()[1:3] == ["  (blocks.0) Dense(3, 3)", "  (blocks.1) BatchNorm2d(3)"]
+
+
+def test_parts_in_lists_are_saved_loaded_and_summed_up(tmp_path):
+    one, other = Branches(rng=0), Branches(rng=1)
+    mc.save(one, tmp_path / "branches.safetensors")
+    mc.load_into(other, tmp_path / "branches.safetensors")
+    assert all(np.array_equal(other.state_dict()[name], array) for name, array in one.state_dict().items())
+    table = mc.summary(mc.Sequential(mc.GlobalAvgPool2d(), one), (4, 4, 3))
+    assert [row.name for row in table.rows] == ["0", "1.blocks.0", "1.blocks.1", "1.heads.cat", "1.heads.64.1.0"]
+    assert table.parameters == sum(p.size for p in one.parameters())
+
+
+def test_a_part_in_two_lists_has_its_parameters_once():
+    model = Branches()
+    model.again = [model.blocks[0]]
+    assert len(model.parameters()) == 9 and len(list(model.named_parameters())) == 11
+
+
+def test_parts_beside_the_layers_of_a_sequential_are_seen():
+    net = mc.Sequential(mc.ReLU(), mc.Dense(4, 4))
+    net.shortcut = mc.Dense(4, 4, bias=False)
+    assert list(net.state_dict()) == ["1.weight", "1.bias", "shortcut.weight"]
+
+
+def test_two_parts_of_one_name_are_refused():
+    model = mc.Module()
+    model.heads = {1: mc.Dense(2, 2), "1": mc.Dense(2, 2)}
+    with pytest.raises(ValueError, match="two parts of a module are called 'heads.1': give them keys that differ as text"):
+        model.parameters()
+
+
 def test_state_goes_round():
     first, second = Net(rng=1), Net(rng=2)
     first(normal((2, 5, 5, 3), dtype=np.float32))                # moves the running statistics
