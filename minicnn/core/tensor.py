@@ -101,6 +101,7 @@ class Tensor:
     requires_grad  whether gradients are wanted: set it on leaves; results inherit it
     """
     __slots__ = ("data", "grad", "requires_grad", "node", "__weakref__")
+    held_attributes = ("data",)                  # what of a tensor a gradient rule reads (see locks.py)
     __array_ufunc__ = None                       # so that `array * tensor` asks the tensor
 
     def __init__(self, data, requires_grad=False, node=None):

@@ -28,6 +28,8 @@ def watching(callback):
 class Module:
     """Base of all layers: subclasses set Tensors and Modules as attributes and define `forward`."""
 
+    held_attributes = ()                         # its arrays may change while a graph waits: running statistics (see locks.py)
+
     def __init__(self):
         self.training = True
         self.buffer_names = ()
