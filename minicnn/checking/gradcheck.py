@@ -86,7 +86,8 @@ def gradcheck(function, *tensors, samples=None, seed=0, step=1e-6, tolerance=1e-
 
     Returns a GradientReport.  Raises GradientError for a wrong gradient and for what hides or spoils one: an output
     that is not finite or not float64, a function that gives another result when called twice, or that modifies its
-    inputs or dy, a gradient rule that reads an input which somebody may have written over since.  Raises TypeError when no input is floating or the function does not return a Tensor.
+    inputs or dy, a gradient rule that reads an input which somebody may have written over since.  Raises TypeError when
+    no input is floating or the function does not return a Tensor.
     """
     rng = np.random.default_rng(seed)
     subject = _Subject(function, tensors, 2.0 ** round(math.log2(step)), tolerance)
@@ -180,7 +181,7 @@ class _Subject:
                 self._backward(y, dy)
 
     def forbid_reading_later(self, dy, gradients):
-        """Write other numbers over each input after the forward pass, where nobody holds it: the gradients must not notice."""
+        """Write over each input after the forward pass, unless it is held: the gradients must not notice."""
         for leaf, name in zip(self.leaves, self.names):
             with np.errstate(all="ignore"):
                 self._forward_and_backward(dy.copy(), meanwhile=_overwritten(leaf.data))

@@ -28,7 +28,7 @@ def watching(callback):
 class Module:
     """Base of all layers: subclasses set Tensors and Modules as attributes and define `forward`."""
 
-    held_attributes = ()                         # its arrays may change while a graph waits: running statistics (see locks.py)
+    held_attributes = ()                         # (see core/locks.py) running statistics change while a graph waits
 
     def __init__(self):
         self.training = True
