@@ -66,6 +66,7 @@ def test_an_array_changed_after_the_forward_pass_is_refused_or_makes_no_differen
 @pytest.mark.parametrize("name, i", CASES)
 def test_after_backward_everything_is_writable_again(name, i, nothing_held):
     everything, _ = forward_and_gradients(name, i)
+    everything = [a for a in everything if 0 not in a.strides]                # of broadcast_to: read-only by itself
     assert [a.flags.writeable for a in everything] == [a.base is None or a.base.flags.writeable for a in everything]
     assert nothing_held()
 

@@ -17,9 +17,11 @@ def normal(shape, seed=0, dtype=np.float64):
 
 # ---- activations ---------------------------------------------------------------------------------------------------
 
-ACTIVATIONS = [mc.relu, mc.leaky_relu, mc.sigmoid, mc.tanh, mc.silu, mc.gelu,
-               lambda x: mc.gelu(x, approximate="tanh"), mc.softmax, mc.log_softmax]
-NAMES = ["relu", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu by tanh", "softmax", "log_softmax"]
+ACTIVATIONS = [mc.relu, mc.leaky_relu, mc.sigmoid, mc.tanh, mc.silu, mc.gelu, mc.elu, mc.softplus,
+               lambda x: mc.gelu(x, approximate="tanh"), lambda x: mc.elu(x, alpha=.3), mc.softmax, mc.log_softmax,
+               lambda x: mc.softmax(x, axis=0), lambda x: mc.log_softmax(x, axis=0)]
+NAMES = ["relu", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "elu", "softplus", "gelu by tanh", "elu of alpha .3",
+         "softmax", "log_softmax", "softmax of axis 0", "log_softmax of axis 0"]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=NAMES)
@@ -40,7 +42,7 @@ def test_options_of_another_precision_do_not_promote():
     """A NumPy float64 among the options (NEP 50) must not turn float32 into float64."""
     x = mc.Tensor(normal((2, 3), dtype=np.float32), requires_grad=True)
     half, labels = np.float64(.5), np.array([0, 2])
-    for y in (mc.leaky_relu(x, half), mc.cross_entropy(x, labels, half), mc.mse_loss(x, half), mc.l1_loss(x, half)):
+    for y in (mc.leaky_relu(x, half), mc.elu(x, half), mc.cross_entropy(x, labels, half), mc.mse_loss(x, half), mc.l1_loss(x, half)):
         x.zero_grad()
         y.backward(np.ones(y.shape, np.float32))
         assert y.dtype == x.grad.dtype == np.float32
@@ -83,6 +85,8 @@ def test_where_activations_end():
     ends = np.array([-1000., 0, 1000])
     assert mc.relu(ends).data.tolist() == [0, 0, 1000]
     assert mc.leaky_relu(ends, .2).data.tolist() == [-200, 0, 1000]
+    assert mc.elu(ends).data.tolist() == [-1, 0, 1000]
+    assert mc.softplus(ends).data.tolist() == [0, np.log(2), 1000]
     assert mc.sigmoid(ends).data.tolist() == [0, .5, 1]
     assert mc.tanh(ends).data.tolist() == [-1, 0, 1]
     for gate in (mc.silu, mc.gelu, lambda x: mc.gelu(x, approximate="tanh")):
@@ -105,6 +109,21 @@ def test_softmax_sums_to_one_and_does_not_mind_a_shift():
     np.testing.assert_allclose(mc.log_softmax(x).data, np.log(mc.softmax(x).data), atol=1e-10)
 
 
+def test_softmax_over_any_axis():
+    """As over the last with the axes moved, forward and back; of one axis that does not exist it says so."""
+    x, dy = normal((3, 4, 5)), normal((3, 4, 5), 1)
+    for operation in (mc.softmax, mc.log_softmax):
+        for axis in (0, 1, 2, -2):
+            given, moved = mc.Tensor(x, requires_grad=True), mc.Tensor(np.moveaxis(x, axis, -1), requires_grad=True)
+            y, expected = operation(given, axis=axis), operation(moved)
+            y.backward(dy)
+            expected.backward(np.moveaxis(dy, axis, -1))
+            np.testing.assert_allclose(y.data, np.moveaxis(expected.data, -1, axis), rtol=1e-13)
+            np.testing.assert_allclose(given.grad, np.moveaxis(moved.grad, -1, axis), rtol=1e-12, atol=1e-15)
+        with pytest.raises(ValueError, match="axis 3 is out of bounds for array of dimension 3"):
+            operation(x, axis=3)
+
+
 def test_gelu_names_its_approximations():
     with pytest.raises(ValueError, match="gelu: approximate must be 'none' or 'tanh', not 'fast'"):
         mc.gelu(np.zeros(3), approximate="fast")
@@ -113,6 +132,9 @@ def test_gelu_names_its_approximations():
 @pytest.mark.parametrize("module, function, text", [
     (mc.ReLU(), mc.relu, "ReLU()"), (mc.LeakyReLU(slope=.3), lambda x: mc.leaky_relu(x, .3), "LeakyReLU(slope=0.3)"),
     (mc.Sigmoid(), mc.sigmoid, "Sigmoid()"), (mc.Tanh(), mc.tanh, "Tanh()"), (mc.SiLU(), mc.silu, "SiLU()"),
+    (mc.ELU(), mc.elu, "ELU()"), (mc.ELU(alpha=.5), lambda x: mc.elu(x, .5), "ELU(alpha=0.5)"),
+    (mc.Softplus(), mc.softplus, "Softplus()"), (mc.Softmax(axis=0), lambda x: mc.softmax(x, 0), "Softmax(axis=0)"),
+    (mc.LogSoftmax(axis=0), lambda x: mc.log_softmax(x, 0), "LogSoftmax(axis=0)"),
     (mc.GELU(approximate="tanh"), lambda x: mc.gelu(x, "tanh"), "GELU(approximate=tanh)"),
     (mc.Softmax(), mc.softmax, "Softmax()"), (mc.LogSoftmax(), mc.log_softmax, "LogSoftmax()")], ids=lambda v: str(v)[:12])
 def test_activations_as_modules(module, function, text):
