@@ -13,7 +13,7 @@ stays, and nobody notices,
     what was taken before           a slice that somebody took is an array of its own to NumPy, and stays writable
     CuPy's arrays                   which have no such switch
 
-`gradcheck` overwrites the inputs of a function before it runs the rules, and so finds the rules that read them from there.
+`gradcheck` writes over the inputs of a function before it runs the rules, and so finds those that read them from there.
 """
 import contextlib
 import functools
@@ -102,6 +102,7 @@ def arrays_of(functions):
 
 
 def _contents(thing):
+    """What it has at hand itself; arrays and all else (see `arrays_of`)."""
     if isinstance(thing, types.FunctionType):
         cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != types.CellType()]
         return [*cells, *(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values(), *vars(thing).values()]

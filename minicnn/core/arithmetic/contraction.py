@@ -103,8 +103,12 @@ def _check(name, inputs, output, shapes):
         _check_operand(name, letters, shape)
     if len(set(output)) < len(output) or not set(output) <= set("".join(inputs)):
         raise ValueError(f"{name}: the result's letters must be letters of the tensors, each at most once, not {output!r}")
+    _check_sizes(name, zip("".join(inputs), [size for shape in shapes for size in shape]))
+
+
+def _check_sizes(name, axes):
     sizes = {}
-    for n, size in ((n, size) for letters, shape in zip(inputs, shapes) for n, size in zip(letters, shape)):
+    for n, size in axes:
         if sizes.setdefault(n, size) != size:
             raise ValueError(f"{name}: the axes called {n} have sizes {sizes[n]} and {size}: they must be equal")
 
