@@ -157,7 +157,7 @@ def repeating_cases():
     for shape, repeats in [((), 3), ((2, 3), 2), ((3,), (2, 2)), ((2, 3), (3, 1)), ((2, 3, 2), (2, 3)), ((2, 3), (0, 2)),
                            ((2, 3), ()), ((0, 3), (2, 2))]:
         yield Case(f"tile {shape} {repeats}", functools.partial(mc.tile, repeats=repeats), (shape,))
-    for shape, parts, axis in [((6,), 3, 0), ((2, 6), 2, -1), ((5, 2), [1, 3], 0), ((5, 2), (2, 2), 0), ((4,), [-1], 0),
+    for shape, parts, axis in [((6,), 3, 0), ((2, 6), 2, -1), ((5, 2), [1, 3], 0), ((5, 2), (2, 2), 0), ((4,), [-1], 0), ((4,), np.array([1]), 0),
                                ((3, 0), 1, 1)]:
         yield Case(f"split {shape} {parts} axis {axis}", functools.partial(parts_joined_in_reverse, parts, axis), (shape,))
 
@@ -539,7 +539,8 @@ ONES = tensor(np.ones((2, 3)))
     (lambda: mc.broadcast_to(ONES, 3), r"broadcast_to: shape \(2, 3\) does not broadcast to \(3,\)"),
     (lambda: ONES.repeat(-1), "repeat: how often must be a whole number, 0 or more, not -1"),
     (lambda: ONES.repeat([1, 2], axis=0), r"repeat: how often must be a whole number, 0 or more, not \[1, 2\]"),
-    (lambda: ONES.repeat(2, axis=2), "axis 2 is out of bounds for array of dimension 2"),
+    (lambda: ONES.repeat(2, axis=2), r"repeat: axis 2 does not exist in a tensor of shape \(2, 3\)"),
+    (lambda: ONES.sum().repeat(2, axis=0), r"repeat: axis 0 does not exist in a tensor of shape \(\)"),
     (lambda: mc.tile(ONES, (2, 1.5)), "tile: how often must be a whole number, 0 or more, not 1.5"),
     (lambda: mc.split(ONES, 2, axis=1), r"split: axis 1 of shape \(2, 3\) has no 2 equal parts: give a list of positions"),
     (lambda: ONES.split(0), "has no 0 equal parts"), (lambda: ONES.split(1.5), "has no 1.5 equal parts"),

@@ -86,9 +86,11 @@ def repeat(x, repeats, axis=None):
     """Each element `repeats` times, one beside the other, along `axis` (None: in the flattened x):  1 2  ->  1 1 2 2.
 
     PyTorch calls it repeat_interleave, and `repeat` what is `tile` here.  Raises ValueError unless repeats is a whole
-    number.
+    number, or for an axis that x does not have.
     """
     _check_repeats("repeat", (repeats,))
+    if axis is not None and not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"repeat: axis {axis} does not exist in a tensor of shape {x.shape}")
     before, shape = x.shape, (x.size,) if axis is None else x.shape
     y = x.reshape(shape).repeat(repeats, axis=axis or 0)
     new = (axis or 0) % len(shape) + 1
@@ -193,7 +195,7 @@ def split(x, parts, axis=0):
     if not -len(shape) <= axis < len(shape):
         raise ValueError(f"split: axis {axis} does not exist in a tensor of shape {shape}")
     size, axis = shape[axis], axis % len(shape)
-    cuts = parts if isinstance(parts, (list, tuple)) else _equal_cuts(shape, axis, parts)
+    cuts = list(parts) if hasattr(parts, "__len__") else _equal_cuts(shape, axis, parts)
     return [getitem(x, along(axis, start, stop)) for start, stop in zip([0, *cuts], [*cuts, size])]
 
 
