@@ -32,6 +32,6 @@ def _timed(report, operation, name, parameters):
                 return result
             return call
         output, rules = clocked(operation, "forward")(*arrays, **options)
-        return output, tuple(clocked(rule, f"gradient of {parameters[min(i, len(parameters) - 1)]}")
+        return output, tuple(rule and clocked(rule, f"gradient of {parameters[min(i, len(parameters) - 1)]}")
                              for i, rule in enumerate(rules))
     return timed

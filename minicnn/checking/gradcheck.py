@@ -19,13 +19,14 @@ others are left out, and counted.
 Sources: Stanford CS231n, "Neural networks part 3: gradient checks" (relative error, random dy);  Chainer's
 `gradient_check` (probing for points where the function is not differentiable).
 """
+import contextlib
 import dataclasses
 import inspect
 import math
 
 import numpy as np
 
-from ..core.backend import array_library, to_numpy
+from ..core.backend import array_library, is_gpu_array, to_numpy
 from ..core.tensor import Tensor, no_grad
 from .causes import ENOUGH_TO_RECOGNISE, likely_cause
 
@@ -85,7 +86,8 @@ def gradcheck(function, *tensors, samples=None, seed=0, step=1e-6, tolerance=1e-
 
     Returns a GradientReport.  Raises GradientError for a wrong gradient and for what hides or spoils one: an output
     that is not finite or not float64, a function that gives another result when called twice, or that modifies its
-    inputs or dy.  Raises TypeError when no input is floating or the function does not return a Tensor.
+    inputs or dy, a gradient rule that reads an input which somebody may have written over since.  Raises TypeError when
+    no input is floating or the function does not return a Tensor.
     """
     rng = np.random.default_rng(seed)
     subject = _Subject(function, tensors, 2.0 ** round(math.log2(step)), tolerance)
@@ -96,6 +98,7 @@ def gradcheck(function, *tensors, samples=None, seed=0, step=1e-6, tolerance=1e-
         positions = _choose(subject.leaves[i].size, samples, rng)
         measured = subject.measure(i, positions, upstreams)
         reports.append(_judge(subject, i, [gradients[i] for gradients in analytic], measured, kinks_allowed))
+    subject.forbid_reading_later(upstreams[0], analytic[0])
     return GradientReport(subject.name, tuple(reports))
 
 
@@ -162,15 +165,30 @@ class _Subject:
 
     def gradients(self, dy):
         """The analytic gradients of sum(dy * y), one NumPy array for each leaf, or None where none arrived."""
-        for leaf in self.leaves:
-            leaf.zero_grad()
-        seed, y = dy.copy(), self.call()
-        if y.requires_grad:
-            self._backward(y, seed)
+        seed = dy.copy()
+        self._forward_and_backward(seed)
         if not bool((seed == dy).all()):
             self.fail("a gradient rule modified dy, the upstream gradient: compute into a new array")
         self._forbid_changes("the backward pass")
         return [self._sane_gradient(leaf, name) for leaf, name in zip(self.leaves, self.names)]
+
+    def _forward_and_backward(self, dy, meanwhile=contextlib.nullcontext()):
+        for leaf in self.leaves:
+            leaf.zero_grad()
+        y = self.call()
+        with meanwhile:
+            if y.requires_grad:
+                self._backward(y, dy)
+
+    def forbid_reading_later(self, dy, gradients):
+        """Write over each input after the forward pass, unless it is held: the gradients must not notice."""
+        for leaf, name in zip(self.leaves, self.names):
+            with np.errstate(all="ignore"):
+                self._forward_and_backward(dy.copy(), meanwhile=_overwritten(leaf.data))
+            if not all(_agree(other.grad, gradient) for other, gradient in zip(self.leaves, gradients)):
+                self.fail(f"the gradient changes when its input {name} is written over between the forward pass and "
+                          "backward(): a rule reads it from a place that minicnn cannot see and hold (core/locks.py says "
+                          "which); let the rule use the function's own variable, or a copy of it")
 
     def _backward(self, y, dy):
         try:
@@ -225,6 +243,26 @@ class _Subject:
             y = self.call().data.copy()                         # a reshape gives a view of x, which moves back now
         x[index] = original
         return y
+
+
+@contextlib.contextmanager
+def _overwritten(array):
+    """Within it the array holds other numbers, unless it is read-only (or CuPy's, which are never held)."""
+    original, writable = array.copy(), not is_gpu_array(array) and array.flags.writeable
+    if writable:
+        array[...] = -2 * original - 1           # of the other sign, and nowhere near
+    try:
+        yield
+    finally:
+        if writable:
+            array[...] = original
+
+
+def _agree(gradient, expected):
+    """Whether a gradient is the expected one up to rounding; None only where None is expected."""
+    if gradient is None or expected is None:
+        return gradient is expected
+    return bool((abs(to_numpy(gradient) - expected) <= 1e-9 * abs(expected).max(initial=0) + 1e-12).all())
 
 
 def _float64_leaf(argument):

@@ -11,6 +11,7 @@ import inspect
 
 import numpy as np
 
+from ..core.arithmetic import concatenate
 from ..files.userfile import is_place, load_function
 from .gradcheck import GradientError, gradcheck
 
@@ -88,7 +89,24 @@ def _same_dice(operation):
     return call
 
 
-_ADAPTERS = {"concatenate": _takes_list, "stack": _takes_list, "dropout": _same_dice}
+def _subscripts_last(operation):
+    """einsum takes its subscripts first; a check wants the tensors there."""
+    def call(*tensors, subscripts):
+        return operation(subscripts, *tensors)
+    call.__name__ = operation.__name__
+    return call
+
+
+def _joined_again(operation):
+    """split gives a list; a check wants one tensor, in which each part has another weight."""
+    def call(x, axis=0, **options):
+        return concatenate([part * (i + 1) for i, part in enumerate(operation(x, axis=axis, **options))], axis)
+    call.__name__ = operation.__name__
+    return call
+
+
+_ADAPTERS = {"concatenate": _takes_list, "stack": _takes_list, "dropout": _same_dice, "einsum": _subscripts_last,
+             "split": _joined_again}
 
 
 # ------------------------------------------------------------------------------------------ a file of one's own
@@ -178,6 +196,27 @@ def _reduction(rng):
             ("not contiguous", (_strided(rng, 3, 4),), dict(axis=1))]
 
 
+def _outer(rng):
+    return [("vectors", (_normal(rng, 3), _normal(rng, 4)), {}),
+            ("not contiguous", (_normal(rng, 6)[::2], _normal(rng, 4)[::-1]), {})]
+
+
+def _einsum(rng):
+    def case(label, subscripts, *shapes):
+        return label, tuple(_strided(rng, *shape) for shape in shapes), dict(subscripts=subscripts)
+    return [case("matrix product", "ij,jk->ik", (3, 4), (4, 2)),
+            case("heads of attention", "bqhd,bkhd->bhqk", (2, 3, 2, 4), (2, 5, 2, 4)),
+            case("channels scaled", "nhwc,nc->nhwc", (2, 3, 2, 3), (2, 3)),
+            case("three tensors", "ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
+            case("a letter that is only summed", "ij,k->k", (2, 3), (4,)),
+            case("one tensor, transposed and summed", "ijk->ki", (2, 3, 4)),
+            case("without an arrow", "ij,jk", (2, 3), (3, 4))]
+
+
+def _spread(rng):
+    return _reduction(rng) + [("correction 1", (_normal(rng, 3, 4),), dict(axis=0, correction=1))]
+
+
 def _reshape(rng):
     return [("flatten", (_normal(rng, 2, 3, 4),), dict(shape=(-1,))),
             ("not contiguous", (_strided(rng, 3, 4),), dict(shape=(2, 6)))]
@@ -186,6 +225,45 @@ def _reshape(rng):
 def _transpose(rng):
     return [("reversed", (_normal(rng, 2, 3, 4),), {}),
             ("axes (2, 0, 1)", (_normal(rng, 2, 3, 4),), dict(axes=(2, 0, 1)))]
+
+
+def _swapaxes(rng):
+    return [("axes 0 and 2", (_normal(rng, 2, 3, 4),), dict(first=0, second=2)),
+            ("the last two, not contiguous", (_strided(rng, 2, 3, 4),), dict(first=-1, second=-2))]
+
+
+def _flatten(rng):
+    return [("all axes", (_normal(rng, 2, 3, 4),), {}), ("from axis 1", (_strided(rng, 2, 3, 4),), dict(start_axis=1)),
+            ("axes 1 and 2", (_normal(rng, 2, 3, 2, 2),), dict(start_axis=1, end_axis=-2))]
+
+
+def _squeeze(rng):
+    return [("all", (_normal(rng, 1, 3, 1),), {}), ("the last", (_strided(rng, 1, 3, 1),), dict(axis=-1)),
+            ("two of three", (_normal(rng, 1, 3, 1, 1),), dict(axis=(0, 2)))]
+
+
+def _expand_dims(rng):
+    return [("in front", (_normal(rng, 3, 4),), dict(axis=0)), ("two", (_strided(rng, 3, 4),), dict(axis=(1, -1)))]
+
+
+def _broadcast_to(rng):
+    return [("a row", (_normal(rng, 4),), dict(shape=(3, 4))),
+            ("not contiguous", (_strided(rng, 3, 1, 4),), dict(shape=(2, 3, 5, 4)))]
+
+
+def _repeat(rng):
+    return [("flattened", (_normal(rng, 2, 3),), dict(repeats=2)),
+            ("last axis, not contiguous", (_strided(rng, 2, 3, 4),), dict(repeats=3, axis=-1))]
+
+
+def _tile(rng):
+    return [("a number", (_normal(rng, 2, 3),), dict(repeats=2)), ("new axes", (_normal(rng, 3),), dict(repeats=(2, 1, 2))),
+            ("not contiguous", (_strided(rng, 2, 3),), dict(repeats=(3, 2)))]
+
+
+def _split(rng):
+    return [("three parts", (_normal(rng, 2, 6),), dict(parts=3, axis=1)),
+            ("at positions, not contiguous", (_strided(rng, 5, 3),), dict(parts=[1, 3]))]
 
 
 def _getitem(rng):
@@ -356,11 +434,16 @@ def _local_response_norm(rng):
 
 def _softmax(rng):
     return [("vectors", (_normal(rng, 3, 5),), {}), ("images", (_normal(rng, 2, 3, 2, 4),), {}),
+            ("axis 1", (_normal(rng, 2, 3, 4),), dict(axis=1)),
             ("far apart", (20 * _normal(rng, 3, 4),), {}), ("not contiguous", (_strided(rng, 3, 5),), {})]
 
 
 def _leaky_relu(rng):
     return _shapes_of_one(_normal)(rng) + [("slope .2", (_normal(rng, 3, 4),), dict(slope=0.2))]
+
+
+def _elu(rng):
+    return _shapes_of_one(_away_from_zero)(rng) + [("alpha .5", (_away_from_zero(rng, 3, 4),), dict(alpha=0.5))]
 
 
 def _gelu(rng):
@@ -388,10 +471,12 @@ SAMPLES = {
     "maximum": _shapes_of_two(_normal, _normal), "minimum": _shapes_of_two(_normal, _normal),
     "where": _where, "matmul": _matmul, "negative": _shapes_of_one(_normal),
     "exp": _shapes_of_one(_normal), "log": _shapes_of_one(_positive), "sqrt": _shapes_of_one(_positive),
-    "abs": _shapes_of_one(_away_from_zero), "clip": _clip,
-    "sum": _reduction, "mean": _reduction, "max": _reduction, "min": _reduction,
-    "reshape": _reshape, "transpose": _transpose, "getitem": _getitem,
-    "concatenate": _join, "stack": _join, "pad": _pad,
+    "abs": _shapes_of_one(_away_from_zero), "clip": _clip, "sin": _shapes_of_one(_normal), "cos": _shapes_of_one(_normal),
+    "outer": _outer, "einsum": _einsum,
+    "sum": _reduction, "mean": _reduction, "max": _reduction, "min": _reduction, "var": _spread, "std": _spread,
+    "reshape": _reshape, "transpose": _transpose, "swapaxes": _swapaxes, "flatten": _flatten, "getitem": _getitem,
+    "squeeze": _squeeze, "expand_dims": _expand_dims, "broadcast_to": _broadcast_to, "repeat": _repeat, "tile": _tile,
+    "concatenate": _join, "stack": _join, "split": _split, "pad": _pad,
 
     "conv2d": _conv2d, "conv_transpose2d": _conv_transpose2d,
     "max_pool2d": _pool, "avg_pool2d": _avg_pool2d,
@@ -400,6 +485,7 @@ SAMPLES = {
     "batch_norm": _batch_norm, "group_norm": _group_norm, "layer_norm": _layer_norm,
     "local_response_norm": _local_response_norm,
     "relu": _shapes_of_one(_away_from_zero), "leaky_relu": _leaky_relu, "gelu": _gelu,
+    "elu": _elu, "softplus": _shapes_of_one(_normal),
     "sigmoid": _shapes_of_one(_normal), "tanh": _shapes_of_one(_normal), "silu": _shapes_of_one(_normal),
     "softmax": _softmax, "log_softmax": _softmax,
     "cross_entropy": _cross_entropy, "mse_loss": _two_pictures, "l1_loss": _two_pictures,

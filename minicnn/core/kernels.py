@@ -13,6 +13,7 @@ has no kernel: there the same line serves both libraries, `xp = array_library(x)
 """
 import functools
 import math
+import numbers
 import re
 import struct
 import sys
@@ -34,6 +35,8 @@ DTYPES = {"float": np.float32, "int": np.int32, "unsigned": np.uint32, "unsigned
 _NULL = np.uintp(0)
 _KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)')
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_STRUCT = re.compile(r"struct\s+(\w+)\s*\{([^{}]*)\}")
+_FIELDS = re.compile(r"\s*(\w+)\s+([\w\s,]+)")                # "int a, b": of one type, no pointers and no arrays
 
 
 def runs_kernels(*arrays):
@@ -63,28 +66,50 @@ def fused(inputs, outputs, operation, name):
 
 
 class Parameter(NamedTuple):
-    """Of a kernel: dtype None is a struct of ints; least and most are the limits of a number that is passed by value."""
+    """Of a kernel: dtype None is a struct of `ints` ints; least and most are the limits of a number that is passed by value.
+    """
     name: str
     dtype: np.dtype | None
     pointer: bool
     least: float
     most: float
+    ints: int = 0
 
     @classmethod
-    def read(cls, text):
-        """'const float* __restrict__ x'  ->  Parameter('x', float32, True, ...)"""
+    def read(cls, text, structs):
+        """'const float* __restrict__ x'  ->  Parameter('x', float32, True, ...).   structs: {name: number of ints}"""
         *words, name = text.replace("*", " * ").replace("const ", " ").replace("__restrict__", " ").split()
-        kind = " ".join(word for word in words if word != "*")
-        dtype = np.dtype(DTYPES[kind]) if kind in DTYPES else None
-        whole = dtype is not None and dtype.kind in "iu"
-        limits = (np.iinfo(dtype).min, np.iinfo(dtype).max) if whole else (-math.inf, math.inf)
-        return cls(name, dtype, "*" in words, *limits)
+        kind, pointer = " ".join(word for word in words if word != "*"), "*" in words
+        if kind in DTYPES:
+            return cls(name, np.dtype(DTYPES[kind]), pointer, *_limits(np.dtype(DTYPES[kind])))
+        if kind not in structs or pointer:
+            raise TypeError(f"parameter {name} is a {kind}{'*' * pointer}, which cannot be passed: take a type of DTYPES "
+                            "or, by value, a struct of ints (or of structs of ints) from the same file")
+        return cls(name, None, False, -math.inf, math.inf, structs[kind])
+
+
+def _limits(dtype):
+    return (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-math.inf, math.inf)
+
+
+def structs_in(text):
+    """{struct: how many ints it is made of} of CUDA text without comments; structs with other fields are left out.
+
+    struct Axis { int source, outputs; };   struct Sizes { Axis rows, columns; int images; };   ->   {Axis: 2, Sizes: 5}
+    """
+    sizes = {"int": 1}
+    for name, body in _STRUCT.findall(text):
+        lines = [_FIELDS.fullmatch(line) for line in body.split(";") if line.strip()]
+        if lines and all(line and line[1] in sizes for line in lines):
+            sizes[name] = sum(sizes[line[1]] * len(line[2].split(",")) for line in lines)
+    return {name: size for name, size in sizes.items() if name != "int"}
 
 
 class Kernels:
     """The kernels of one .cu file.   Kernels(__file__, "pool.cu") is the file beside the caller's.
 
-    A kernel is `extern "C" __global__ void name(...)`.  Its parameters are pointers to, or values of, the types in DTYPES.
+    A kernel is `extern "C" __global__ void name(...)`.  Its parameters are pointers to, or values of, the types in DTYPES,
+    and values of structs of ints.
     """
 
     def __init__(self, room, name):
@@ -98,9 +123,16 @@ class Kernels:
 
     @functools.cached_property
     def signatures(self):
-        """{kernel: [Parameter, ...]}, read from the text."""
-        return {name: [Parameter.read(p) for p in parameters.split(",")]
-                for name, parameters in _KERNEL.findall(_COMMENT.sub(" ", self.text))}
+        """{kernel: [Parameter, ...]}, read from the text.  Raises TypeError for a parameter that could not be passed."""
+        text = _COMMENT.sub(" ", self.text)
+        structs = structs_in(text)
+        return {name: self._parameters(name, parameters, structs) for name, parameters in _KERNEL.findall(text)}
+
+    def _parameters(self, name, parameters, structs):
+        try:
+            return [Parameter.read(parameter, structs) for parameter in parameters.split(",")]
+        except TypeError as error:
+            raise TypeError(f"{self._called(name)}: {error}") from None
 
     @functools.cached_property
     def module(self):
@@ -135,29 +167,46 @@ class Kernels:
     def _value(self, name, parameter, argument):
         """The argument as its parameter wants it: CuPy would pass a Python float on as eight bytes of a double."""
         if parameter.dtype is None:
-            return _struct(argument)
+            return self._struct(name, parameter, argument)
         if not parameter.pointer:
-            if not parameter.least <= argument <= parameter.most:
-                raise OverflowError(f"{self._called(name)}: {parameter.name} = {argument} does not fit into "
-                                    f"{parameter.dtype}")
-            return parameter.dtype.type(argument)
+            return self._number(name, parameter, argument)
         if argument is None:
             return _NULL
         if not is_gpu_array(argument) or argument.dtype != parameter.dtype or not argument.flags.c_contiguous:
-            raise TypeError(f"{self._called(name)}: {parameter.name} must be a {parameter.dtype} array on the GPU in C "
-                            f"order, not {_shown(argument)}")
+            raise TypeError(self._refused(name, parameter, f"must be a {parameter.dtype} array on the GPU in C order, not "
+                                                           f"{_shown(argument)}"))
         if argument.size > LARGEST:
-            raise OverflowError(f"{self._called(name)}: {parameter.name} {argument.shape} has more than {LARGEST} numbers: "
-                                "take a smaller batch")
+            raise OverflowError(self._refused(name, parameter, f"{argument.shape} has more than {LARGEST} numbers: take a "
+                                                               "smaller batch"))
         return argument
+
+    def _number(self, name, parameter, argument):
+        if not isinstance(argument, (numbers.Real, np.bool_)):
+            raise TypeError(self._refused(name, parameter, f"must be a {parameter.dtype}, not {_shown(argument)}"))
+        if not parameter.least <= argument <= parameter.most:
+            raise OverflowError(self._refused(name, parameter, f"= {argument} does not fit into {parameter.dtype}"))
+        if parameter.dtype.kind in "iu" and argument != int(argument):
+            raise TypeError(self._refused(name, parameter, f"must be a {parameter.dtype}, not {argument}"))
+        return parameter.dtype.type(argument)
+
+    def _struct(self, name, parameter, fields):
+        """A struct of ints: CuPy passes the bytes of an array with one element."""
+        count = parameter.ints
+        if not isinstance(fields, tuple) or len(fields) != count:
+            given = f"{len(fields)} of them" if isinstance(fields, tuple) else _shown(fields)
+            raise TypeError(self._refused(name, parameter, f"must be a tuple of {count} whole numbers, not {given}"))
+        try:
+            return np.frombuffer(struct.pack(f"{count}i", *fields), f"V{4 * count}")
+        except struct.error as error:
+            raise TypeError(self._refused(name, parameter, f"must be whole numbers of 32 bits, not {fields}")) from error
+
+    def _refused(self, name, parameter, why):
+        return f"{self._called(name)}: {parameter.name} {why}"
 
     def _called(self, name):
         return f"kernel {name} ({self.path.name})"
 
 
-def _struct(numbers):
-    """A struct of ints: CuPy passes the bytes of an array with one element."""
-    return np.frombuffer(struct.pack(f"{len(numbers)}i", *numbers), f"V{4 * len(numbers)}")
 
 
 def _grid(work):

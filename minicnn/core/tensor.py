@@ -19,6 +19,7 @@ import inspect
 import numpy as np
 
 from .backend import array_library, device_of, is_gpu_array, to_device, to_numpy
+from .contract import check_returned
 from .locks import hold, release
 from .threads import added
 
@@ -101,6 +102,7 @@ class Tensor:
     requires_grad  whether gradients are wanted: set it on leaves; results inherit it
     """
     __slots__ = ("data", "grad", "requires_grad", "node", "__weakref__")
+    held_attributes = ("data",)                  # what of a tensor a gradient rule reads (see locks.py)
     __array_ufunc__ = None                       # so that `array * tensor` asks the tensor
 
     def __init__(self, data, requires_grad=False, node=None):
@@ -230,10 +232,12 @@ def differentiable(operation):
 
     The function returns (output, rules): rule i is called with dy, an array of the output's shape, and returns the
     gradient of the function's i-th parameter, in that parameter's shape.  Parameters without a rule (a stride, a mode)
-    come after those that have one.  Tensors and arrays may be passed for any of them.
+    come after those that have one, or have None for one; of *arrays each has its rule.  Tensors and arrays may be passed
+    for any of them.  Raises TypeError, when it is called, for a function that returns anything else.
     """
     signature, name = inspect.signature(operation), operation.__name__.lstrip("_")
-    parameters = [p.name for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    positional = [p for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    parameters, variadic = [p.name for p in positional], any(p.kind is p.VAR_POSITIONAL for p in positional)
 
     @functools.wraps(operation)
     def call(*arguments, **options):
@@ -242,14 +246,16 @@ def differentiable(operation):
             arguments, options = bound.args, bound.kwargs
         compute = _wrapper.get()(operation, name, parameters) if _wrapper.get() else operation
         try:
-            output, rules = compute(*map(_unwrap, arguments), **options)
+            returned = compute(*map(_unwrap, arguments), **options)
         except TypeError:
             _require_one_device(arguments)       # most likely that is why, and then it can be said better
             raise
+        check_returned(returned, operation, parameters, len(arguments) if variadic else None)
+        output, rules = returned
         output = array_library(output).asarray(output)          # a reduction gives a NumPy scalar
         if _checking.get():
             _raise_unless_finite(name, output, arguments)
-        sources = tuple(_source(argument) for argument in arguments[:len(rules)])
+        sources = tuple(None if rule is None else _source(argument) for argument, rule in zip(arguments, rules))
         if not recording() or not any(source is not None for source in sources):
             return Tensor(output)
         # a rule that nobody wants is dropped now, and with it the arrays that only it needed

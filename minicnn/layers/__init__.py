@@ -1,6 +1,6 @@
 """One layer, one room: what it computes, its gradient, and the Module that owns its weights."""
-from .activation import (GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh, gelu, leaky_relu, log_softmax,
-                         relu, sigmoid, silu, softmax, tanh)
+from .activation import (ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh, elu, gelu,
+                         leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh)
 from .conv import Conv2d, ConvTranspose2d, conv2d, conv_transpose2d, exact
 from .dense import Dense, dense
 from .dropout import Dropout, Dropout2d, Philox, dropout

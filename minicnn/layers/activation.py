@@ -1,4 +1,4 @@
-"""Nonlinearities, one number at a time, and softmax, over the last axis (classes or channels).
+"""Nonlinearities, one number at a time, and softmax, over an axis (the last: classes or channels).
 
 There are no kernels here: on the GPU the same lines are chains of CuPy's elementwise arithmetic and reductions.  Where
 softmax has to be quick, in the loss of a classifier, it is part of cross_entropy's kernel (loss.cu).
@@ -50,6 +50,33 @@ def leaky_relu(x, slope=.01):
 
 
 @differentiable
+def elu(x, alpha=1.):
+    """x where positive, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2016).  The gradient at 0 is alpha."""
+    xp, alpha = array_library(x), float(alpha)                   # a NumPy float64 would turn float32 into float64
+
+    def value(x, out):
+        out[...] = xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+
+    def gradient(dy, x, out):
+        out[...] = dy * xp.where(x > 0, xp.ones_like(x), alpha * xp.exp(xp.minimum(x, 0)))
+    return elementwise(value, x), (lambda dy: elementwise(gradient, dy, x),)
+
+
+@differentiable
+def softplus(x):
+    """log(1 + exp(x)), positive: a smooth relu (Dugas et al. 2001), whose slope is sigmoid(x).  Never overflows."""
+    xp = array_library(x)
+
+    def value(x, out):
+        xp.add(xp.maximum(x, 0), xp.log1p(xp.exp(-xp.abs(x))), out=out)
+
+    def gradient(dy, x, out):
+        _sigmoid(x, out)
+        out *= dy
+    return elementwise(value, x), (lambda dy: elementwise(gradient, dy, x),)
+
+
+@differentiable
 def sigmoid(x):
     """1 / (1 + exp(-x)), in (0, 1)."""
     xp = array_library(x)
@@ -94,29 +121,29 @@ def gelu(x, approximate="none"):
 
 
 @differentiable
-def softmax(x):
-    """exp(x) / sum exp(x) over the last axis: positive numbers with sum 1.
+def softmax(x, axis=-1):
+    """exp(x) / sum exp(x) over an axis: positive numbers with sum 1.
 
-    Shifted by the row's maximum, which changes nothing, so that it never overflows.
+    Shifted by the largest number along the axis, which changes nothing, so that it never overflows.
     """
     xp = array_library(x)
-    e = xp.exp(x - x.max(axis=-1, keepdims=True))
-    y = e / e.sum(axis=-1, keepdims=True)
-    return y, (lambda dy: y * (dy - (dy * y).sum(axis=-1, keepdims=True)),)
+    e = xp.exp(x - x.max(axis=axis, keepdims=True))
+    y = e / e.sum(axis=axis, keepdims=True)
+    return y, (lambda dy: y * (dy - (dy * y).sum(axis=axis, keepdims=True)),)
 
 
 @differentiable
-def log_softmax(x):
-    """log(softmax(x)) over the last axis, without the rounding of a logarithm near 0."""
-    y = log_probabilities(x)
-    return y, (lambda dy: dy - array_library(y).exp(y) * dy.sum(axis=-1, keepdims=True),)
+def log_softmax(x, axis=-1):
+    """log(softmax(x)) over an axis, without the rounding of a logarithm near 0."""
+    y = log_probabilities(x, axis)
+    return y, (lambda dy: dy - array_library(y).exp(y) * dy.sum(axis=axis, keepdims=True),)
 
 
-def log_probabilities(x):
-    """log(softmax(x)) over the last axis of an array."""
+def log_probabilities(x, axis=-1):
+    """log(softmax(x)) over an axis of an array."""
     xp = array_library(x)
-    shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
 
 
 def _sigmoid(x, out):
@@ -188,6 +215,16 @@ class LeakyReLU(_Activation):
     function = staticmethod(leaky_relu)
 
 
+class ELU(_Activation):
+    """`elu` as a Module.  Option: alpha."""
+    function = staticmethod(elu)
+
+
+class Softplus(_Activation):
+    """`softplus` as a Module."""
+    function = staticmethod(softplus)
+
+
 class Sigmoid(_Activation):
     """`sigmoid` as a Module."""
     function = staticmethod(sigmoid)
@@ -209,10 +246,10 @@ class GELU(_Activation):
 
 
 class Softmax(_Activation):
-    """`softmax` as a Module."""
+    """`softmax` as a Module.  Option: axis."""
     function = staticmethod(softmax)
 
 
 class LogSoftmax(_Activation):
-    """`log_softmax` as a Module."""
+    """`log_softmax` as a Module.  Option: axis."""
     function = staticmethod(log_softmax)

@@ -1,7 +1,9 @@
 """A layer that owns its weights.
 
 A Module's parameters are simply its attributes that are Tensors, its parts are its attributes that are Modules, and names
-are paths of attributes: `features.0.weight`, as PyTorch writes them.  Arrays that are kept but not learned (running
+are paths of attributes: `features.0.weight`, as PyTorch writes them.  Lists, tuples and dicts of them count too, also in
+one another: `self.blocks = [Dense(4, 4), Dense(4, 2)]` has `blocks.0.weight`, `self.heads = {"cat": Dense(4, 2)}` has
+`heads.cat.weight`; there is no ModuleList because none is needed.  Arrays that are kept but not learned (running
 statistics) are declared with `register_buffer`.
 """
 import copy
@@ -18,6 +20,8 @@ class Module:
     keeps_order = False                          # of any two numbers, as ReLU does: a larger one does not become the smaller
     picks = False                                # the largest of some numbers, as maximum pooling does
     fused_as = None                              # the activation of `conv2d` that does the same
+
+    held_attributes = ()                         # (see core/locks.py) running statistics change while a graph waits
 
     def __init__(self):
         self.training = True
@@ -37,8 +41,13 @@ class Module:
         setattr(self, name, array)
 
     def children(self):
-        """{name: Module} of the direct parts."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
+        """{name: Module} of the direct parts.  Raises ValueError when two have one name, as of the keys 1 and "1"."""
+        return _by_name((name, value) for name, value in self._held() if isinstance(value, Module))
+
+    def _held(self):
+        """(name, thing) of all that its attributes are or, as lists, tuples and dicts, hold."""
+        for name, value in vars(self).items():
+            yield from _contents(name, value)
 
     def named_modules(self, prefix=""):
         """(name, Module) of this module and everything below it; the module's own name is `prefix`."""
@@ -49,7 +58,7 @@ class Module:
     def named_parameters(self):
         """(name, Tensor) of all parameters, frozen ones too, in the order in which they were set."""
         for path, module in self.named_modules():
-            for name, value in vars(module).items():
+            for name, value in module._held():
                 if isinstance(value, Tensor):
                     yield f"{path}.{name}" if path else name, value
 
@@ -65,7 +74,8 @@ class Module:
 
     def state_dict(self):
         """{name: array} of all parameters and buffers: the arrays themselves, not copies."""
-        return {**{name: parameter.data for name, parameter in self.named_parameters()}, **dict(self.named_buffers())}
+        return {**{name: parameter.data for name, parameter in _by_name(self.named_parameters()).items()},
+                **dict(self.named_buffers())}
 
     def load_state_dict(self, state):
         """Copy the arrays of {name: array} into this module's own, whose dtype and device stay.
@@ -131,12 +141,11 @@ class Module:
 
     def to(self, device):
         """Move all arrays to 'cpu' or 'cuda', in place."""
+        for parameter in self.parameters():
+            parameter.data = to_device(parameter.data, device)
         for _, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Tensor):
-                    value.data = to_device(value.data, device)
-                elif name in module.buffer_names:
-                    setattr(module, name, to_device(value, device))
+            for name in module.buffer_names:
+                setattr(module, name, to_device(getattr(module, name), device))
         return self
 
     @property
@@ -149,6 +158,25 @@ class Module:
         return f"{type(self).__name__}({parts}\n)" if parts else f"{type(self).__name__}()"
 
 
+def _contents(name, value):
+    """(name, thing) of what a value holds: blocks.0, heads.cat; of anything but a list, tuple or dict the value itself."""
+    if not isinstance(value, (list, tuple, dict)):
+        yield name, value
+        return
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _contents(f"{name}.{key}", part)
+
+
+def _by_name(pairs):
+    """{name: thing}.  Raises ValueError when two things have one name: one of them would be lost."""
+    found = {}
+    for name, thing in pairs:
+        if name in found:
+            raise ValueError(f"two parts of a module are called {name!r}: give them keys that differ as text")
+        found[name] = thing
+    return found
+
+
 class Sequential(Module):
     """Modules one after the other, named by position: `net[2]`, `2.weight`.  Iterates and slices like a list."""
 
@@ -157,7 +185,8 @@ class Sequential(Module):
         self.layers = list(layers)
 
     def children(self):
-        return {str(i): layer for i, layer in enumerate(self.layers)}
+        """As of any Module, but `0` in place of `layers.0`."""
+        return {name.removeprefix("layers."): part for name, part in super().children().items()}
 
     def forward(self, x):
         for step in self.steps():

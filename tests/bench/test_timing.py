@@ -36,6 +36,16 @@ def test_the_seconds_are_those_of_the_function():
     assert reports[0][3] >= .02
 
 
+def test_a_parameter_without_a_rule_stays_without():
+    @differentiable
+    def chosen(x, index):
+        return x * 2, (lambda dy: 2 * dy, None)
+    x, index, reports = leaf(2), leaf(2), []
+    with timing(lambda *report: reports.append(report)):
+        chosen(x, index).backward([1., 1.])
+    assert [what for _, what, *_ in reports] == ["forward", "gradient of x"] and index.grad is None
+
+
 def test_timing_is_off_outside():
     reports = []
     with timing(lambda *report: reports.append(report)):

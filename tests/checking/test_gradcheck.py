@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import minicnn
+import minicnn as mc
 from minicnn.checking import samples
 from minicnn.checking.gradcheck import GradientError, gradcheck
 from minicnn.checking.samples import check_operation
@@ -316,6 +317,56 @@ def test_modified_dy_is_refused():
             return dy
         return 2 * x, (grad_x,)
     assert "modified dy" in mistake_found(double, normal(3))
+
+
+kept = {}                                         # where a rule may find arrays that nobody holds
+
+
+class Remembering(mc.Module):
+    def forward(self, x):
+        return self.squared(x)
+
+    @differentiable
+    def squared(self, x):
+        self.x = x
+        return x * x, (None, lambda dy: 2 * self.x * dy)
+
+
+@differentiable
+def through_a_global(x):
+    kept["x"] = x
+    return x * x, (lambda dy: 2 * kept["x"] * dy,)
+
+
+@differentiable
+def through_a_generator(x):
+    later = (2 * x * number for number in [1])
+    return x * x, (lambda dy: next(later) * dy,)
+
+
+@differentiable
+def through_a_view_of_its_memory(x, y):
+    seen = np.asarray(memoryview(y))
+    return x * y, (lambda dy: dy * seen, lambda dy: dy * x)
+
+
+@pytest.mark.parametrize("function, name, inputs", [
+    (Remembering(), "input 0", 1), (through_a_global, "x", 1), (through_a_generator, "x", 1),
+    (through_a_view_of_its_memory, "y", 2)], ids=["Module", "global", "generator", "memoryview"])
+def test_a_rule_that_reads_an_input_which_nobody_holds_is_refused(function, name, inputs):
+    """What core/locks.py says that it leaves open."""
+    message = mistake_found(function, *(normal(3, seed=seed) for seed in range(inputs)))
+    assert f"changes when its input {name} is written over between the forward pass and backward()" in message
+    assert "let the rule use the function's own variable, or a copy of it" in message and "\n" not in message
+    assert message.startswith(getattr(function, "__name__", "Remembering"))
+
+
+def test_a_rule_that_keeps_a_copy_passes():
+    @differentiable
+    def square(x):
+        kept["x"] = x.copy()
+        return x * x, (lambda dy: 2 * kept["x"] * dy,)
+    assert gradcheck(square, normal(3)).error < 1e-7
 
 
 def test_float32_inside_is_refused():

@@ -32,6 +32,7 @@ class Case(NamedTuple):
 def every_case():
     yield from two_operand_cases()
     yield from matmul_cases()
+    yield from einsum_cases()
     yield from one_operand_cases()
     yield from reduction_cases()
     yield from rearranging_cases()
@@ -76,9 +77,28 @@ def matmul_cases():
         yield Case(f"matmul {a} {b}", mc.matmul, (a, b))
 
 
+SUBSCRIPTS = ["ij,jk->ik", "ij,jk", "ji,jk->ki", "i,i->", "i,j->ij", "i,j->ji", "ij,ij->ij", "ij,ij->", "ij,j->i", "ij,k->k",
+              "ij,kj->", "ij,ik->j", "bij,bjk->bik", "bij,bjk->ikb", "bqhd,bkhd->bhqk", "bhqk,bkhd->bqhd", "nhwc,nc->nhwc",
+              "nhwc,ck->nhwk", "i->i", "ij->", "ij->ji", "ijk->ki", "ij->j", "ba", "Ab,bA", ",i->i", ",->", "ij,->ij",
+              "ij,jk,kl->il", "i,i,i->i", "i,j,k->kji", "ij,ik,il->jkl", "ij,jk,ki->", "i,ij,j", "ab,bc,cd,de->ae",
+              " i j , j -> i "]
+
+
+def einsum_cases():
+    sizes = dict(zip("ijklbqhdnwcaeA", (2, 3, 4, 5, 2, 3, 2, 4, 2, 3, 4, 3, 2, 2)))
+    for text in SUBSCRIPTS:
+        letters = text.replace(" ", "").partition("->")[0].split(",")
+        shapes = tuple(tuple(sizes[n] for n in names) for names in letters)
+        yield Case(f"einsum {text!r}", functools.partial(mc.einsum, text), shapes)
+    for shapes in [((0, 3), (3, 2)), ((2, 0), (0, 2)), ((1, 3), (3, 1))]:
+        yield Case(f"einsum of {shapes}", functools.partial(mc.einsum, "ij,jk->ik"), shapes)
+    for shapes in [((3,), (4,)), ((0,), (2,)), ((1,), (1,))]:
+        yield Case(f"outer {shapes}", mc.outer, shapes)
+
+
 def one_operand_cases():
     for shape in [(), (3,), (2, 3), (0, 3), (2, 1, 3)]:
-        for name in ("negative", "exp", "abs"):
+        for name in ("negative", "exp", "abs", "sin", "cos"):
             yield Case(f"{name} {shape}", getattr(mc, name), (shape,))
         for name in ("log", "sqrt"):
             yield Case(f"{name} {shape}", getattr(mc, name), (shape,), 0.5, 3)
@@ -95,6 +115,12 @@ def reduction_cases():
                 reduced = functools.partial(getattr(mc, name), axis=axis, keepdims=keepdims)
                 yield Case(f"{name} {shape} axis {axis} keepdims {keepdims}", reduced, (shape,))
     yield Case("sum of nothing", lambda x: mc.sum(x, axis=0), ((0, 3),))
+    for name in ("var", "std"):
+        for shape, axis in [((3,), None), ((2, 3, 4), None), ((2, 3, 4), 1), ((2, 3, 4), (0, -1)), ((0, 3), 1)]:
+            for keepdims, correction in [(False, 0), (True, 1), (False, 0.5)]:
+                spread = functools.partial(getattr(mc, name), axis=axis, keepdims=keepdims, correction=correction)
+                yield Case(f"{name} {shape} axis {axis} keepdims {keepdims} correction {correction}", spread, (shape,))
+    yield Case("var of one number", mc.var, ((),))
 
 
 def rearranging_cases():
@@ -103,9 +129,41 @@ def rearranging_cases():
     for shape, axes in [((), None), ((3,), (0,)), ((2, 3), None), ((2, 3, 4), None), ((2, 3, 4), (1, 2, 0)),
                         ((2, 3, 4), (-1, 0, -2)), ((2, 3, 4, 5), (2, 0, 3, 1))]:
         yield Case(f"transpose {shape} {axes}", functools.partial(mc.transpose, axes=axes), (shape,))
+    yield from new_shape_cases()
+    yield from repeating_cases()
     for text, index in INDICES.items():
         yield Case(f"getitem [{text}]", functools.partial(mc.getitem, index=index), ((4, 3, 2),))
     yield Case("getitem [()] of a number", lambda x: x[()], ((),))
+
+
+def new_shape_cases():
+    for shape, axes in [((2, 3), (0, 1)), ((2, 3, 4), (-1, 0)), ((2, 3), (1, 1))]:
+        yield Case(f"swapaxes {shape} {axes}", lambda x, axes=axes: mc.swapaxes(x, *axes), (shape,))
+    for shape, axes in [((), ()), ((2, 3), ()), ((2, 3, 4), (1,)), ((2, 3, 4, 2), (1, 2)), ((2, 3, 4), (-2, -1)),
+                        ((0, 3, 2), (1,)), ((2, 3), (1, 1))]:
+        yield Case(f"flatten {shape} {axes}", lambda x, axes=axes: mc.flatten(x, *axes), (shape,))
+    for shape, axis in [((), None), ((1, 3, 1), None), ((1, 3, 1), 0), ((1, 3, 1), -1), ((1, 1, 3, 1), (0, -1)), ((2, 1), ())]:
+        yield Case(f"squeeze {shape} {axis}", functools.partial(mc.squeeze, axis=axis), (shape,))
+    for shape, axis in [((), 0), ((3,), 1), ((2, 3), -1), ((2, 3), (0, 2)), ((0, 3), -3)]:
+        yield Case(f"expand_dims {shape} {axis}", functools.partial(mc.expand_dims, axis=axis), (shape,))
+
+
+def repeating_cases():
+    for shape, new in [((), (2, 3)), ((3,), 3), ((3,), (2, 3)), ((2, 1, 3), (4, 2, 5, 3)), ((1, 3), (0, 3)), ((0, 3), (2, 0, 3))]:
+        yield Case(f"broadcast_to {shape} {new}", functools.partial(mc.broadcast_to, shape=new), (shape,))
+    for shape, repeats, axis in [((), 3, None), ((2, 3), 2, None), ((2, 3), 3, 0), ((2, 3, 4), 2, -2), ((2, 3), 0, 1),
+                                 ((0, 3), 2, 1), ((2, 3), np.int64(2), 1), ((2, 3), 1, 0)]:
+        yield Case(f"repeat {shape} {repeats!r} {axis}", functools.partial(mc.repeat, repeats=repeats, axis=axis), (shape,))
+    for shape, repeats in [((), 3), ((2, 3), 2), ((3,), (2, 2)), ((2, 3), (3, 1)), ((2, 3, 2), (2, 3)), ((2, 3), (0, 2)),
+                           ((2, 3), ()), ((0, 3), (2, 2))]:
+        yield Case(f"tile {shape} {repeats}", functools.partial(mc.tile, repeats=repeats), (shape,))
+    for shape, parts, axis in [((6,), 3, 0), ((2, 6), 2, -1), ((5, 2), [1, 3], 0), ((5, 2), (2, 2), 0), ((4,), [-1], 0), ((4,), np.array([1]), 0),
+                               ((3, 0), 1, 1)]:
+        yield Case(f"split {shape} {parts} axis {axis}", functools.partial(parts_joined_in_reverse, parts, axis), (shape,))
+
+
+def parts_joined_in_reverse(parts, axis, x):
+    return mc.concatenate(mc.split(x, parts, axis)[::-1], axis)
 
 
 INDICES = {
@@ -206,7 +264,7 @@ def _as_view(array):
 def test_every_operation_has_a_case():
     rooms = [room for room in vars(mc).values() if isinstance(room, types.ModuleType)]
     operations = {name.lstrip("_") for room in rooms for name, value in vars(room).items() if hasattr(value, "__wrapped__")}
-    assert operations == {name.split()[0] for name in CASES}
+    assert operations | {"split"} == {name.split()[0] for name in CASES}              # split is several getitem
 
 
 # ---- large products, over the threads ------------------------------------------------------------------------------
@@ -273,11 +331,37 @@ X = np.array([[0.5, 2.0, 3.0], [1.0, 4.0, 0.25]])
     (lambda x: x[0, -1], 3.0), (lambda x: x[:, ::-1], X[:, ::-1]),
     (lambda x: mc.where(x > 1, x, 0.0), np.where(X > 1, X, 0)), (lambda x: mc.maximum(x, 1), np.maximum(X, 1)),
     (lambda x: mc.minimum(1, x), np.minimum(X, 1)),
+    (lambda x: x.sin(), np.sin(X)), (lambda x: x.cos(), np.cos(X)), (lambda x: x.var(axis=0), X.var(0)),
+    (lambda x: x.std(1, True), X.std(1, keepdims=True)), (lambda x: x.var(correction=1), X.var(ddof=1)),
+    (lambda x: x.swapaxes(0, 1), X.T), (lambda x: x.flatten(), X.ravel()), (lambda x: x[:1].squeeze(0), X[0]),
+    (lambda x: mc.expand_dims(x, 1), X[:, None]), (lambda x: x.repeat(2, axis=0), np.repeat(X, 2, 0)),
+    (lambda x: x.repeat(2), np.repeat(X, 2)), (lambda x: mc.tile(x, (1, 2)), np.tile(X, (1, 2))),
+    (lambda x: mc.broadcast_to(x[0], (2, 3)), X[[0, 0]]), (lambda x: mc.outer(x[0], X[1]), np.outer(X[0], X[1])),
+    (lambda x: x.split(3, axis=1)[1], X[:, 1:2]), (lambda x: mc.split(x, [1])[1], X[1:]),
+    (lambda x: mc.flatten(tensor(np.ones((2, 3, 4)), requires_grad=True), 1), np.ones((2, 12))),
 ])
 def test_operators_and_methods_give_numpys_values(ours, numpys):
     y = ours(tensor(X, requires_grad=True))
     assert isinstance(y, Tensor) and y.requires_grad
     assert np.array_equal(y.data, numpys)
+
+
+@pytest.mark.parametrize("text", SUBSCRIPTS)
+def test_einsum_gives_numpys_values(text):
+    case = CASES[f"einsum {text!r}"]
+    np.testing.assert_allclose(case.function(*case.arrays()).data, np.einsum(text, *case.arrays()), rtol=1e-12, atol=1e-13)
+
+
+def test_a_large_einsum_is_cut_like_a_matrix_product(many_slices):
+    case = CASES["einsum 'bqhd,bkhd->bhqk'"]
+    np.testing.assert_allclose(case.function(*case.arrays()).data, np.einsum("bqhd,bkhd->bhqk", *case.arrays()), rtol=1e-12)
+    gradcheck(case.function, *case.arrays())
+
+
+def test_the_parts_of_split():
+    assert [part.data.tolist() for part in mc.split(np.arange(6.), 3)] == [[0, 1], [2, 3], [4, 5]]
+    assert [part.data.tolist() for part in mc.split(np.arange(6.), [1, 5])] == [[0], [1, 2, 3, 4], [5]]
+    assert [part.shape for part in mc.split(tensor(np.zeros((2, 6))), np.int64(2), axis=-1)] == [(2, 3), (2, 3)]
 
 
 def test_augmented_assignment_makes_a_new_tensor():
@@ -375,6 +459,11 @@ def test_the_gradient_of_sqrt_at_zero_is_infinite():
         assert gradient(mc.sqrt, [0.0, 4.0]) == [[np.inf, 0.25]]
 
 
+def test_the_gradient_of_std_at_zero_is_zero():
+    assert gradient(mc.std, [3.0, 3.0, 3.0]) == [[0, 0, 0]]
+    assert gradient(lambda x: x.std(axis=1), [[3.0, 3.0], [-1.0, 1.0]]) == [[[0, 0], [-.5, .5]]]
+
+
 def test_powers_of_zero_and_to_zero():
     assert gradient(lambda x: x ** 0, [0.0, 3.0]) == [[0, 0]]
     assert gradient(lambda x: x ** 1, [0.0, 3.0]) == [[1, 1]]
@@ -436,6 +525,35 @@ ONES = tensor(np.ones((2, 3)))
     (lambda: mc.pad(ONES, ((0, 0), (3, 0)), "reflect"),
      r"reflect by \(3, 0\) on axis 1 of shape \(2, 3\): .* at most 2"),
     (lambda: mc.pad(np.ones((0, 3)), ((1, 0), (0, 0)), mode="replicate"), "axis 0 .* is empty"),
+    (lambda: mc.outer(ONES, np.ones(2)), r"outer: shapes \(2, 3\) and \(2,\): both must be vectors"),
+    (lambda: ONES.var(axis=0, correction=2), r"axis 0 of shape \(2, 3\), 2 elements with correction 2, needs more"),
+    (lambda: mc.std(np.ones((0, 3)), axis=0), r"shape \(0, 3\), 0 elements with correction 0, needs more"),
+    (lambda: ONES.var(axis=2), "axis 2 is out of bounds for array of dimension 2"),
+    (lambda: ONES.flatten(2), r"flatten: axes 2 to -1 of shape \(2, 3\): there are axes 0 to 1"),
+    (lambda: ONES.flatten(1, 0), "the start comes before the end"),
+    (lambda: ONES.squeeze(1), r"squeeze: axis 1 of shape \(2, 3\) has size 3: only axes of size 1 can go"),
+    (lambda: ONES.squeeze(2), "axis 2 is out of bounds for array of dimension 2"),
+    (lambda: mc.expand_dims(ONES, 4), "axis 4 is out of bounds for array of dimension 3"),
+    (lambda: ONES.swapaxes(0, 2), "axis2: axis 2 is out of bounds for array of dimension 2"),
+    (lambda: mc.broadcast_to(ONES, (3, 2)), r"broadcast_to: shape \(2, 3\) does not broadcast to \(3, 2\)"),
+    (lambda: mc.broadcast_to(ONES, 3), r"broadcast_to: shape \(2, 3\) does not broadcast to \(3,\)"),
+    (lambda: ONES.repeat(-1), "repeat: how often must be a whole number, 0 or more, not -1"),
+    (lambda: ONES.repeat([1, 2], axis=0), r"repeat: how often must be a whole number, 0 or more, not \[1, 2\]"),
+    (lambda: ONES.repeat(2, axis=2), r"repeat: axis 2 does not exist in a tensor of shape \(2, 3\)"),
+    (lambda: ONES.sum().repeat(2, axis=0), r"repeat: axis 0 does not exist in a tensor of shape \(\)"),
+    (lambda: mc.tile(ONES, (2, 1.5)), "tile: how often must be a whole number, 0 or more, not 1.5"),
+    (lambda: mc.split(ONES, 2, axis=1), r"split: axis 1 of shape \(2, 3\) has no 2 equal parts: give a list of positions"),
+    (lambda: ONES.split(0), "has no 0 equal parts"), (lambda: ONES.split(1.5), "has no 1.5 equal parts"),
+    (lambda: mc.split(ONES, 2, axis=2), r"split: axis 2 does not exist in a tensor of shape \(2, 3\)"),
+    (lambda: mc.einsum("ij", ONES, ONES), "einsum 'ij': subscripts for 1 tensors, but 2 were given"),
+    (lambda: mc.einsum("ijk->i", ONES), r"einsum 'ijk->i': 'ijk' names 3 axes of a tensor of shape \(2, 3\)"),
+    (lambda: mc.einsum("ii->i", np.ones((2, 2))), "einsum 'ii->i': a letter twice in 'ii' asks for a diagonal"),
+    (lambda: mc.einsum("...i->...", ONES), "only letters name axes; write out what ... stands for"),
+    (lambda: mc.einsum("ij->k", ONES), "the result's letters must be letters of the tensors, each at most once, not 'k'"),
+    (lambda: mc.einsum("ij->ii", ONES), "each at most once, not 'ii'"),
+    (lambda: mc.einsum("ij,jk->ik", ONES, ONES), "the axes called j have sizes 3 and 2: they must be equal"),
+    (lambda: mc.einsum(ONES, "ij->ji"), 'the subscripts, a text like "ij,jk->ik", come first, not Tensor'),
+    (lambda: mc.einsum("i,->i", np.ones(2), 2.0), "operand 1 is no tensor and no array"),
 ])
 def test_errors_name_the_operation_and_the_sizes(call, message):
     with pytest.raises(ValueError, match=message):

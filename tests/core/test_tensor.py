@@ -470,3 +470,63 @@ def test_a_rule_may_be_a_callable_of_any_kind():
     x = leaf(2)
     doubled(x).backward([1., 1.])
     assert x.grad.tolist() == [2, 2]
+
+
+# ---- what an operation must return ---------------------------------------------------------------------------------
+
+def rule(dy):
+    return 2 * dy
+
+
+@pytest.mark.parametrize("returned, words", [
+    (lambda x: x * 2, "it must return its output and a tuple of gradient rules, not an array of shape (2, 3): end it with "
+                      "`return y, (lambda dy: ...,)`"),
+    (lambda x: None, "not one NoneType"), (lambda x: (x * 2,), "not a tuple of 1"), (lambda x: (x, rule, rule), "a tuple of 3"),
+    (lambda x: [x, (rule,)], "not one list"), (lambda x: rule, "not a function"),
+    (lambda x: (x * 2, rule), "must be a tuple of functions, not a function: one rule makes a tuple with a comma, (rule,)"),
+    (lambda x: (x * 2, x), "its gradient rules must be a tuple of functions, not an array of shape (2, 3): end it with"),
+    (lambda x: (x * 2, None), "must be a tuple of functions, not one NoneType"),
+    (lambda x: ([x], (rule,)), "its output must be an array, not one list: end it with"),
+    (lambda x: (x * 2, (2 * x,)), "its gradient rule 0 must be a function of dy, not an array of shape (2, 3)"),
+    (lambda x: (x * 2, (rule, rule)), "it returns 2 gradient rules for 1 parameters (x): return no more than one for each")])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_what_an_operation_returns_is_checked(returned, words, wanted):
+    """With a gradient or without, in one line, with its name and the place where it was written."""
+    def double(x):
+        return returned(x)
+    with pytest.raises(TypeError) as caught:
+        differentiable(double)(Tensor(np.ones((2, 3)), requires_grad=wanted))
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"double ({__file__}, line {double.__code__.co_firstlineno}): it")
+
+
+@pytest.mark.parametrize("rules", [0, 1, 3])
+def test_of_many_arrays_each_has_its_rule(rules):
+    @differentiable
+    def total(*arrays):
+        return sum(arrays), (rule,) * rules
+    with pytest.raises(TypeError, match=f"it returns {rules} gradient rules for 2 arrays: return one for each, None for"):
+        total(leaf(3), leaf(3))
+
+
+def test_a_parameter_without_a_gradient_may_have_none_for_a_rule():
+    @differentiable
+    def chosen(x, index, factor):
+        return x * factor, (lambda dy: dy * factor, None, lambda dy: dy * x)
+    x, index, factor = leaf(3), leaf(3, seed=1), leaf(3, seed=2)
+    chosen(x, index, factor).backward(np.ones(3))
+    assert index.grad is None and np.array_equal(x.grad, factor.data) and np.array_equal(factor.grad, x.data)
+    assert not chosen(x.data, index, factor.data).requires_grad
+
+
+def test_numbers_and_lists_of_rules_are_fine():
+    @differentiable
+    def total(x):
+        return x.sum(), [lambda dy: np.full(3, dy)]
+
+    @differentiable
+    def count(x):
+        return float(x.size), ()
+    x = leaf(3)
+    total(x).backward()
+    assert x.grad.tolist() == [1, 1, 1] and count(x).item() == 3 and not count(x).requires_grad

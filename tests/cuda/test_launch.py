@@ -1,6 +1,10 @@
 """The launch helper: arguments become what the kernel's text says, and what cannot work is told before it is started."""
+from pathlib import Path
+
 import numpy as np
 import pytest
+import sources
+from emulator.text import kernels_in
 
 from minicnn.core import kernels as room
 from minicnn.core.kernels import Kernels, in_c_order, runs_kernels
@@ -36,6 +40,56 @@ def test_signatures_are_read_from_the_text(kernels):
         ("pair", None, False), ("y", np.float32, True)]
 
 
+def test_the_sizes_of_structs_are_read_from_the_text():
+    text = room._COMMENT.sub(" ", """
+        struct Axis { int source, outputs,      // struct Old { int a; }; is none
+                          stride; };
+        struct Sizes { Axis rows, columns; int images /* of the batch; */; int channels; };
+        struct Deep { Sizes all; Axis one; };
+        struct Empty { };
+        struct Words { unsigned at[4]; };   struct Mean { float mean; };   struct Late { Later one; };   struct Later { int a; };
+        struct Spread { int at[4]; };       struct Far { int *there; };    struct Mixed { Axis rows; float scale; };
+        struct Method { int a; int twice() { return 2 * a; } };""")
+    assert room.structs_in(text) == {"Axis": 3, "Sizes": 8, "Deep": 11, "Later": 1}
+
+
+@pytest.mark.parametrize("path", sources.FILES, ids=sources.name_of)
+def test_the_parameters_of_all_kernels_are_understood(path):
+    signatures = Kernels(path.with_suffix(".py"), path.name).signatures
+    assert signatures.keys() == kernels_in(path.read_text(encoding="utf-8")).keys()
+    for parameter in (p for parameters in signatures.values() for p in parameters):
+        assert (parameter.dtype is None) == (parameter.ints > 0)
+
+
+def test_the_structs_of_convolution_and_pooling_have_as_many_ints_as_they_should():
+    layers = sources.PACKAGE / "layers"
+    for path, kernel, ints in [("pool.cu", "max_pool", 14), ("conv/depthwise.cu", None, 15), ("conv/implicit.cu", None, 22),
+                               ("norm/normalize.cu", "normalize", 5), ("resample.cu", None, 6)]:
+        signatures = Kernels(layers / path, Path(path).name).signatures
+        found = {p.ints for name, parameters in signatures.items() for p in parameters if kernel in (name, None) and p.ints}
+        assert found == {ints}, path
+
+
+@pytest.mark.parametrize("pair, words", [
+    ((1, 2, 3), "kernel told (some.cu): pair must be a tuple of 2 whole numbers, not 3 of them"),
+    ((1,), "not 1 of them"), ((), "not 0 of them"), (7, "not 7"), (None, "not None"),
+    ((1, 2.5), "pair must be whole numbers of 32 bits, not (1, 2.5)"),
+    ((1, 2 ** 31), "pair must be whole numbers of 32 bits, not (1, 2147483648)")])
+def test_a_wrong_struct_is_named(cp, kernels, pair, words):
+    with pytest.raises(TypeError) as raised:
+        kernels.launch("told", (1, 1), None, 0, 0, False, pair, cp.zeros(5, np.float32))
+    assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["Unknown", "double", "Words", "Pair*"])
+def test_a_parameter_that_cannot_be_passed_is_named(tmp_path, kind):
+    text = 'struct Pair { int a, b; }; struct Words { unsigned at[4]; }; '
+    (tmp_path / "odd.cu").write_text(text + f'extern "C" __global__ void odd(float* y, {kind} thing) {{ }}')
+    with pytest.raises(TypeError) as raised:
+        Kernels(tmp_path / "layer.py", "odd.cu").launch("odd", 1, None, (1,))
+    assert str(raised.value).startswith(f"kernel odd (odd.cu): parameter thing is a {kind}, which cannot be passed: take a")
+
+
 def test_arguments_arrive_as_the_text_says(cp, kernels):
     y = cp.zeros(5, np.float32)
     kernels.launch("told", (1, 1), cp.asarray([7, 9], dtype=np.uint8), 2 ** 63 + 5, 2 ** 32 - 1, True, (30, 4), y)
@@ -68,7 +122,10 @@ def test_no_work_is_no_launch(cp, kernels):
     (lambda cp: (np.zeros(4, np.float32), 4, 1.), TypeError, "on the GPU"),
     (lambda cp: (cp.zeros(4, np.float32), 2 ** 31, 1.), OverflowError, "n = 2147483648 does not fit into int32"),
     (lambda cp: (cp.zeros(4, np.float32), 4), TypeError, "kernel fill (some.cu) takes 3 arguments, not 2"),
-], ids=["dtype", "order", "device", "whole number", "how many"])
+    (lambda cp: (cp.zeros(4, np.float32), 2.5, 1.), TypeError, "n must be a int32, not 2.5"),
+    (lambda cp: (cp.zeros(4, np.float32), 4, (1.,)), TypeError, "value must be a float32, not (1.0,)"),
+    (lambda cp: (cp.zeros(4, np.float32), cp.zeros(1), 1.), TypeError, "n must be a int32, not float64(1,)"),
+], ids=["dtype", "order", "device", "whole number", "how many", "a half", "a tuple", "an array"])
 def test_wrong_arguments_are_named(cp, kernels, arguments, error, words):
     with pytest.raises(error) as raised:
         kernels.launch("fill", 4, *arguments(cp))

@@ -7,7 +7,7 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn import models
-from minicnn.core.backend import to_numpy
+from minicnn.core.backend import device_of, to_numpy
 from minicnn.data.dataset import Dataset
 from minicnn.generate.inversion import InversionRecipe, invert
 from minicnn.generate.style.one_pass import StylizerSettings, StylizerTraining
@@ -96,6 +96,13 @@ def test_devices_do_not_mix(cp):
         model(x)
     assert model.device == "cuda" and model.to("cpu").device == "cpu"
     assert model(x).device == "cpu"
+
+
+def test_parts_in_lists_move_too(cp):
+    model = mc.Module()
+    model.blocks, model.scales = [mc.BatchNorm2d(3)], {"one": mc.tensor([1.])}
+    assert {device_of(array) for array in model.to("cuda").state_dict().values()} == {"cuda"}
+    assert {device_of(array) for array in model.to("cpu").state_dict().values()} == {"cpu"}
 
 
 def test_weights_saved_on_one_device_load_on_the_other(cp, tmp_path):

@@ -17,9 +17,11 @@ def normal(shape, seed=0, dtype=np.float64):
 
 # ---- activations ---------------------------------------------------------------------------------------------------
 
-ACTIVATIONS = [mc.relu, mc.leaky_relu, mc.sigmoid, mc.tanh, mc.silu, mc.gelu,
-               lambda x: mc.gelu(x, approximate="tanh"), mc.softmax, mc.log_softmax]
-NAMES = ["relu", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu by tanh", "softmax", "log_softmax"]
+ACTIVATIONS = [mc.relu, mc.leaky_relu, mc.sigmoid, mc.tanh, mc.silu, mc.gelu, mc.elu, mc.softplus,
+               lambda x: mc.gelu(x, approximate="tanh"), lambda x: mc.elu(x, alpha=.3), mc.softmax, mc.log_softmax,
+               lambda x: mc.softmax(x, axis=0), lambda x: mc.log_softmax(x, axis=0)]
+NAMES = ["relu", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "elu", "softplus", "gelu by tanh", "elu of alpha .3",
+         "softmax", "log_softmax", "softmax of axis 0", "log_softmax of axis 0"]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=NAMES)
@@ -40,7 +42,7 @@ def test_options_of_another_precision_do_not_promote():
     """A NumPy float64 among the options (NEP 50) must not turn float32 into float64."""
     x = mc.Tensor(normal((2, 3), dtype=np.float32), requires_grad=True)
     half, labels = np.float64(.5), np.array([0, 2])
-    for y in (mc.leaky_relu(x, half), mc.cross_entropy(x, labels, half), mc.mse_loss(x, half), mc.l1_loss(x, half)):
+    for y in (mc.leaky_relu(x, half), mc.elu(x, half), mc.cross_entropy(x, labels, half), mc.mse_loss(x, half), mc.l1_loss(x, half)):
         x.zero_grad()
         y.backward(np.ones(y.shape, np.float32))
         assert y.dtype == x.grad.dtype == np.float32
@@ -83,6 +85,8 @@ def test_where_activations_end():
     ends = np.array([-1000., 0, 1000])
     assert mc.relu(ends).data.tolist() == [0, 0, 1000]
     assert mc.leaky_relu(ends, .2).data.tolist() == [-200, 0, 1000]
+    assert mc.elu(ends).data.tolist() == [-1, 0, 1000]
+    assert mc.softplus(ends).data.tolist() == [0, np.log(2), 1000]
     assert mc.sigmoid(ends).data.tolist() == [0, .5, 1]
     assert mc.tanh(ends).data.tolist() == [-1, 0, 1]
     for gate in (mc.silu, mc.gelu, lambda x: mc.gelu(x, approximate="tanh")):
@@ -105,6 +109,21 @@ def test_softmax_sums_to_one_and_does_not_mind_a_shift():
     np.testing.assert_allclose(mc.log_softmax(x).data, np.log(mc.softmax(x).data), atol=1e-10)
 
 
+def test_softmax_over_any_axis():
+    """As over the last with the axes moved, forward and back; of one axis that does not exist it says so."""
+    x, dy = normal((3, 4, 5)), normal((3, 4, 5), 1)
+    for operation in (mc.softmax, mc.log_softmax):
+        for axis in (0, 1, 2, -2):
+            given, moved = mc.Tensor(x, requires_grad=True), mc.Tensor(np.moveaxis(x, axis, -1), requires_grad=True)
+            y, expected = operation(given, axis=axis), operation(moved)
+            y.backward(dy)
+            expected.backward(np.moveaxis(dy, axis, -1))
+            np.testing.assert_allclose(y.data, np.moveaxis(expected.data, -1, axis), rtol=1e-13)
+            np.testing.assert_allclose(given.grad, np.moveaxis(moved.grad, -1, axis), rtol=1e-12, atol=1e-15)
+        with pytest.raises(ValueError, match="axis 3 is out of bounds for array of dimension 3"):
+            operation(x, axis=3)
+
+
 def test_gelu_names_its_approximations():
     with pytest.raises(ValueError, match="gelu: approximate must be 'none' or 'tanh', not 'fast'"):
         mc.gelu(np.zeros(3), approximate="fast")
@@ -113,6 +132,9 @@ def test_gelu_names_its_approximations():
 @pytest.mark.parametrize("module, function, text", [
     (mc.ReLU(), mc.relu, "ReLU()"), (mc.LeakyReLU(slope=.3), lambda x: mc.leaky_relu(x, .3), "LeakyReLU(slope=0.3)"),
     (mc.Sigmoid(), mc.sigmoid, "Sigmoid()"), (mc.Tanh(), mc.tanh, "Tanh()"), (mc.SiLU(), mc.silu, "SiLU()"),
+    (mc.ELU(), mc.elu, "ELU()"), (mc.ELU(alpha=.5), lambda x: mc.elu(x, .5), "ELU(alpha=0.5)"),
+    (mc.Softplus(), mc.softplus, "Softplus()"), (mc.Softmax(axis=0), lambda x: mc.softmax(x, 0), "Softmax(axis=0)"),
+    (mc.LogSoftmax(axis=0), lambda x: mc.log_softmax(x, 0), "LogSoftmax(axis=0)"),
     (mc.GELU(approximate="tanh"), lambda x: mc.gelu(x, "tanh"), "GELU(approximate=tanh)"),
     (mc.Softmax(), mc.softmax, "Softmax()"), (mc.LogSoftmax(), mc.log_softmax, "LogSoftmax()")], ids=lambda v: str(v)[:12])
 def test_activations_as_modules(module, function, text):
@@ -274,6 +296,66 @@ def test_a_layer_used_twice_has_its_parameters_once():
     shared = mc.Dense(4, 4)
     model = mc.Sequential(shared, mc.ReLU(), shared)
     assert [id(p) for p in model.parameters()] == [id(shared.weight), id(shared.bias)]
+
+
+class Branches(mc.Module):
+    """Parts in lists, tuples and dicts, in one another too; two Tensors in a list; and what is neither."""
+
+    def __init__(self, rng=0):
+        super().__init__()
+        rng = np.random.default_rng(rng)
+        self.blocks = [mc.Dense(3, 3, rng=rng), mc.BatchNorm2d(3)]
+        self.heads = {"cat": mc.Dense(3, 2, bias=False, rng=rng), 64: (mc.Dropout(.5), [mc.Dense(3, 2, rng=rng)])}
+        self.scales = [mc.tensor(rng.random(3, np.float32), requires_grad=True) for _ in range(2)]
+        self.names, self.empty = ("a", 1, None, np.zeros(2)), []
+
+    def forward(self, x):
+        for block, scale in zip(self.blocks, self.scales):
+            x = block(x) * scale
+        return self.heads["cat"](x) + self.heads[64][1][0](x)
+
+
+BRANCHES = ["scales.0", "scales.1", "blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "blocks.1.bias",
+            "heads.cat.weight", "heads.64.1.0.weight", "heads.64.1.0.bias"]
+
+
+def test_parts_in_lists_tuples_and_dicts_are_seen():
+    model = Branches()
+    assert [name for name, _ in model.named_parameters()] == BRANCHES and len(model.parameters()) == 9
+    assert list(model.children()) == ["blocks.0", "blocks.1", "heads.cat", "heads.64.0", "heads.64.1.0"]
+    assert list(model.state_dict()) == [*BRANCHES, "blocks.1.running_mean", "blocks.1.running_var"]
+    assert model.eval() and not model.heads[64][0].training and not model.blocks[1].training
+    assert not any(p.requires_grad for p in model.requires_grad(False).parameters())
+    assert repr(model).splitlines()[1:3] == ["  (blocks.0) Dense(3, 3)", "  (blocks.1) BatchNorm2d(3)"]
+
+
+def test_parts_in_lists_are_saved_loaded_and_summed_up(tmp_path):
+    one, other = Branches(rng=0), Branches(rng=1)
+    mc.save(one, tmp_path / "branches.safetensors")
+    mc.load_into(other, tmp_path / "branches.safetensors")
+    assert all(np.array_equal(other.state_dict()[name], array) for name, array in one.state_dict().items())
+    table = mc.summary(mc.Sequential(mc.GlobalAvgPool2d(), one), (4, 4, 3))
+    assert [row.name for row in table.rows] == ["0", "1.blocks.0", "1.blocks.1", "1.heads.cat", "1.heads.64.1.0"]
+    assert table.parameters == sum(p.size for p in one.parameters())
+
+
+def test_a_part_in_two_lists_has_its_parameters_once():
+    model = Branches()
+    model.again = [model.blocks[0]]
+    assert len(model.parameters()) == 9 and len(list(model.named_parameters())) == 11
+
+
+def test_parts_beside_the_layers_of_a_sequential_are_seen():
+    net = mc.Sequential(mc.ReLU(), mc.Dense(4, 4))
+    net.shortcut = mc.Dense(4, 4, bias=False)
+    assert list(net.state_dict()) == ["1.weight", "1.bias", "shortcut.weight"]
+
+
+def test_two_parts_of_one_name_are_refused():
+    model = mc.Module()
+    model.heads = {1: mc.Dense(2, 2), "1": mc.Dense(2, 2)}
+    with pytest.raises(ValueError, match="two parts of a module are called 'heads.1': give them keys that differ as text"):
+        model.parameters()
 
 
 def test_state_goes_round():

@@ -16,6 +16,11 @@ ACTIVATIONS = {
     "silu": (mc.silu, F.silu),
     "gelu": (mc.gelu, F.gelu),
     "gelu by tanh": (lambda x: mc.gelu(x, approximate="tanh"), lambda x: F.gelu(x, approximate="tanh")),
+    "elu": (mc.elu, F.elu),
+    "elu, alpha .3": (lambda x: mc.elu(x, .3), lambda x: F.elu(x, .3)),
+    "softplus": (mc.softplus, lambda x: F.softplus(x, threshold=100)),           # theirs is x itself from the threshold on
+    "softmax of axis 0": (lambda x: mc.softmax(x, axis=0), lambda x: F.softmax(x, dim=0)),
+    "log_softmax of axis 0": (lambda x: mc.log_softmax(x, 0), lambda x: F.log_softmax(x, 0)),
     "softmax": (mc.softmax, lambda x: F.softmax(x, dim=-1)),
     "log_softmax": (mc.log_softmax, lambda x: F.log_softmax(x, dim=-1)),
 }

@@ -106,10 +106,28 @@ def test_matmul(ndims, seed):
     compare(mc.matmul, torch.matmul, [draw(rng, a), draw(rng, b)], seed)
 
 
+@draws
+@pytest.mark.parametrize("text", [
+    "ij,jk->ik", "ij,jk", "ij,ij->i", "bqhd,bkhd->bhqk", "bhqk,bkhd->bqhd", "nhwc,nc->nhwc", "nhwc,ck->nkhw", "ijk->ki",
+    "ij,k->k", "ij,jk,kl->il", "ij,ik,il->jkl", "i,j,k->kji", "ij,kj->"])
+def test_einsum(text, seed):
+    rng = np.random.default_rng(seed)
+    sizes = {n: int(rng.integers(1, 5)) for n in text if n.isalpha()}
+    arrays = [draw(rng, tuple(sizes[n] for n in letters)) for letters in text.partition("->")[0].split(",")]
+    compare(lambda *x: mc.einsum(text, *x), lambda *t: torch.einsum(text, *t), arrays, seed)
+
+
+@draws
+def test_outer(seed):
+    rng = np.random.default_rng(seed)
+    compare(mc.outer, torch.outer, [draw(rng, random_shape(rng, ndim=1)) for _ in range(2)], seed)
+
+
 # ---- one operand ---------------------------------------------------------------------------------------------------
 
 @draws
-@pytest.mark.parametrize("name, low", [("negative", -2), ("exp", -2), ("log", 0.1), ("sqrt", 0.1), ("abs", -2)])
+@pytest.mark.parametrize("name, low", [
+    ("negative", -2), ("exp", -2), ("log", 0.1), ("sqrt", 0.1), ("abs", -2), ("sin", -9), ("cos", -9)])
 def test_one_operand(name, low, seed):
     rng = np.random.default_rng(seed)
     compare(getattr(mc, name), getattr(torch, name), [draw(rng, random_shape(rng), low)], seed)
@@ -152,6 +170,21 @@ def test_reductions_with_ties(name, theirs, seed):
             [array], seed)
 
 
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_spread(name, seed):
+    rng = np.random.default_rng(seed)
+    array = draw(rng, tuple(n + 1 for n in random_shape(rng, ndim=rng.integers(1, 5))))
+    axis, keepdims, correction = random_axis(rng, array.ndim), bool(rng.random() < 0.5), int(rng.integers(0, 2))
+    compare(lambda x: getattr(mc, name)(x, axis, keepdims, correction),
+            lambda t: getattr(torch, name)(t, dim=axis, keepdim=keepdims, correction=correction), [array], seed)
+
+
+def test_std_of_equal_numbers():
+    rows = np.array([[2.0, 2.0, 2.0], [1.0, 2.0, 4.0]])
+    compare(lambda x: mc.std(x, axis=1), lambda t: torch.std(t, dim=1, correction=0), [rows], 0)
+
+
 @draws
 def test_positions_of_the_extremes(seed):
     rng = np.random.default_rng(seed)
@@ -173,6 +206,45 @@ def test_reshape_and_transpose(seed):
     compare(lambda x: x.T, lambda t: t.permute(3, 2, 1, 0), [array], seed)
     compare(lambda x: x.reshape(a * b, -1, d), lambda t: t.reshape(a * b, -1, d), [array], seed)
     compare(lambda x: x.transpose(axes).reshape(-1), lambda t: t.permute(axes).reshape(-1), [array], seed)
+
+
+@draws
+def test_new_shapes(seed):
+    rng = np.random.default_rng(seed)
+    array = draw(rng, random_shape(rng, ndim=3))
+    first, second = (int(i) for i in rng.integers(-3, 3, 2))
+    start, end = sorted(int(i) for i in rng.integers(0, 3, 2))
+    compare(lambda x: x.swapaxes(first, second), lambda t: t.swapaxes(first, second), [array], seed)
+    compare(lambda x: mc.flatten(x, start, end - 3), lambda t: torch.flatten(t, start, end), [array], seed)
+    compare(lambda x: mc.expand_dims(x, first), lambda t: t.unsqueeze(first), [array], seed)
+    compare(mc.squeeze, torch.squeeze, [array], seed)
+    compare(lambda x: mc.squeeze(x, first), lambda t: t.squeeze(first), [array[tuple(
+        slice(0, 1) if i == first % 3 else slice(None) for i in range(3))]], seed)
+
+
+@draws
+def test_repetition(seed):
+    rng = np.random.default_rng(seed)
+    array = draw(rng, random_shape(rng, ndim=3))
+    axis, count = int(rng.integers(-3, 3)), int(rng.integers(1, 4))
+    counts = tuple(int(n) for n in rng.integers(1, 4, rng.integers(1, 5)))
+    longer = tuple(4 if n == 1 else n for n in array.shape)
+    compare(lambda x: mc.repeat(x, count, axis), lambda t: t.repeat_interleave(count, axis), [array], seed)
+    compare(lambda x: mc.repeat(x, count), lambda t: t.repeat_interleave(count), [array], seed)
+    compare(lambda x: mc.tile(x, counts), lambda t: torch.tile(t, counts), [array], seed)
+    compare(lambda x: mc.broadcast_to(x, (2, *longer)), lambda t: t.broadcast_to((2, *longer)), [array], seed)
+
+
+@draws
+def test_split(seed):
+    rng = np.random.default_rng(seed)
+    array, axis = draw(rng, (12, 6, 4)), int(rng.integers(-3, 3))
+    cuts = sorted(int(i) for i in rng.integers(0, 4, 2))
+    for parts in (2, cuts):
+        theirs = (lambda t: torch.tensor_split(t, parts, axis))
+        compare(lambda x: mc.split(x, parts, axis)[1], lambda t: theirs(t)[1], [array], seed)
+        compare(lambda x: mc.concatenate(mc.split(x, parts, axis)[::-1], axis), lambda t: torch.cat(theirs(t)[::-1], axis),
+                [array], seed)
 
 
 @pytest.mark.parametrize("index", [

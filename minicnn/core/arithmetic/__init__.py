@@ -7,10 +7,10 @@ run through the rooms:
     plain numbers  `x * 2.0` hands the Python number 2.0 through, and float32 stays float32 (NumPy's rule, NEP 50)
     kinks          where a function has no gradient, the convention stands in its docstring; it is PyTorch's
 
-    broadcasting  the gradient of what NumPy repeats        functions     of one operand: exp, log, clip
-    operands      of two: + - * / ** maximum where          reductions    sum, mean, max
-    products      the matrix product, over the threads      shapes        reshape, transpose, indexing, joining
-    padding       zeros, a mirror, the border repeated
+    broadcasting  the gradient of what NumPy repeats        functions     of one operand: exp, log, sin, clip
+    operands      of two: + - * / ** maximum where          reductions    sum, mean, var, max
+    products      the matrix product, over the threads      shapes        reshape, transpose, indexing, joining, repetition
+    contraction   einsum, as matrix products                padding       zeros, a mirror, the border repeated
 
 `sum`, `abs`, `max` and `min` are minicnn's here; Python's own are `builtins.max` and so on.  The table below gives tensors
 their operators and methods.
@@ -19,12 +19,14 @@ import operator
 
 from ..tensor import Tensor
 from .broadcasting import unbroadcast
-from .functions import abs, clip, exp, log, negative, sqrt
+from .contraction import einsum
+from .functions import abs, clip, cos, exp, log, negative, sin, sqrt
 from .operands import add, divide, maximum, minimum, multiply, power, subtract, where
 from .padding import pad, pad_array, pad_gradient
-from .products import matmul, product
-from .reductions import argmax, argmin, max, mean, min, sum
-from .shapes import concatenate, getitem, plain, reshape, stack, transpose
+from .products import matmul, outer, product
+from .reductions import argmax, argmin, max, mean, min, std, sum, var
+from .shapes import (broadcast_to, concatenate, expand_dims, flatten, getitem, plain, repeat, reshape, split, squeeze,
+                     stack, swapaxes, tile, transpose)
 
 
 def _reflected(operation):
@@ -51,11 +53,12 @@ _METHODS = {
     "__matmul__": matmul, "__rmatmul__": _reflected(matmul),
     "__neg__": negative, "__abs__": abs, "__getitem__": getitem,
 
-    "exp": exp, "log": log, "sqrt": sqrt, "abs": abs, "clip": clip,
-    "sum": sum, "mean": mean, "max": max, "min": min, "argmax": argmax, "argmin": argmin,
+    "exp": exp, "log": log, "sqrt": sqrt, "sin": sin, "cos": cos, "abs": abs, "clip": clip,
+    "sum": sum, "mean": mean, "var": var, "std": std, "max": max, "min": min, "argmax": argmax, "argmin": argmin,
     "reshape": lambda x, *shape: reshape(x, _one_tuple(shape)),
     "transpose": lambda x, *axes: transpose(x, _one_tuple(axes) or None),
     "T": property(transpose),
+    "swapaxes": swapaxes, "flatten": flatten, "squeeze": squeeze, "repeat": repeat, "split": split,
 
     # Tensor keeps its hash, which is its identity: a tensor may be a key of a dictionary.
     "__lt__": _comparison(operator.lt), "__le__": _comparison(operator.le),

@@ -30,6 +30,20 @@ def sqrt(x):
 
 
 @differentiable
+def sin(x):
+    """The sine of an angle in radians."""
+    xp = array_library(x)
+    return xp.sin(x), (lambda dy: dy * xp.cos(x),)
+
+
+@differentiable
+def cos(x):
+    """The cosine of an angle in radians."""
+    xp = array_library(x)
+    return xp.cos(x), (lambda dy: -dy * xp.sin(x),)
+
+
+@differentiable
 def abs(x):
     """The absolute value.  Its gradient at 0 is taken as 0."""
     xp = array_library(x)

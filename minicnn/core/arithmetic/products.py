@@ -1,4 +1,4 @@
-"""The matrix product."""
+"""The matrix product and the outer product."""
 import builtins
 import math
 
@@ -36,6 +36,17 @@ def matmul(a, b):
         return unbroadcast(product(rows.swapaxes(-1, -2), dy), shape_columns).reshape(shape_b)
     y = product(rows, columns)                                        # (..., m, n)
     return y.reshape(_shape_of_product(y.shape, a.ndim, b.ndim)), (grad_a, grad_b)
+
+
+@differentiable
+def outer(a, b):
+    """The products of each element of a with each of b:  a (m,)   b (n,)   ->   (m, n).
+
+    Raises ValueError unless both are vectors.
+    """
+    if a.ndim != 1 or b.ndim != 1:
+        raise ValueError(f"outer: shapes {a.shape} and {b.shape}: both must be vectors; use a[:, None] * b or reshape(-1)")
+    return a[:, None] * b, (lambda dy: dy @ b, lambda dy: a @ dy)
 
 
 def product(a, b):

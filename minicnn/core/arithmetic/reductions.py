@@ -22,8 +22,46 @@ def mean(x, axis=None, keepdims=False):
     """The mean over `axis`."""
     xp = array_library(x)
     shape, kept = x.shape, _kept_shape(x, axis)
-    count = math.prod(n for n, left in zip(shape, kept) if left == 1)
+    count = _count(shape, kept)
     return x.mean(axis=axis, keepdims=keepdims), (lambda dy: xp.broadcast_to(dy.reshape(kept) / count, shape),)
+
+
+@differentiable
+def var(x, axis=None, keepdims=False, correction=0):
+    """The variance over `axis`: the sum of squared distances from the mean, over the count less `correction`.
+
+    correction   0 as in NumPy, or 1 as in PyTorch: right on average where the elements are a sample of many more
+
+    Raises ValueError unless there are more elements than `correction`.
+    """
+    y, centered, divisor, kept = _variance(x, axis, keepdims, correction)
+    return y, (lambda dy: centered * (dy.reshape(kept) * (2 / divisor)),)
+
+
+@differentiable
+def std(x, axis=None, keepdims=False, correction=0):
+    """The standard deviation over `axis`, the square root of `var`.  Its gradient where it is 0 is taken as 0.
+
+    Raises ValueError unless there are more elements than `correction`, which is NumPy's 0 or PyTorch's 1 (see `var`).
+    """
+    variance, centered, divisor, kept = _variance(x, axis, keepdims, correction)
+    y = array_library(x).sqrt(variance)
+
+    def grad_x(dy):
+        return centered * (dy * (y != 0) / (divisor * (y + (y == 0)))).reshape(kept)
+    return y, (grad_x,)
+
+
+def _variance(x, axis, keepdims, correction):
+    """(variance, distances from the mean, the divisor of the sum of their squares, the shape with reduced axes kept)."""
+    kept = _kept_shape(x, axis)
+    count = _count(x.shape, kept)
+    centered = x - x.sum(axis=axis, keepdims=True) / (count or 1)
+    divisor = float(count - correction)                               # a NumPy float64 would turn float32 into float64
+    if divisor <= 0:
+        raise ValueError(f"the variance over axis {axis} of shape {x.shape}, {count} elements with correction {correction}, "
+                         "needs more elements than that: set correction=0, or take another axis")
+    return (centered * centered).sum(axis=axis, keepdims=keepdims) / divisor, centered, divisor, kept
 
 
 @differentiable
@@ -51,6 +89,11 @@ def _kept_shape(x, axis):
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     reduced = {i % x.ndim for i in axes if -x.ndim <= i < x.ndim}     # for other axes the reduction itself complains
     return tuple(1 if i in reduced else size for i, size in enumerate(x.shape))
+
+
+def _count(shape, kept):
+    """How many elements became one."""
+    return math.prod(n for n, left in zip(shape, kept) if left == 1)
 
 
 def argmax(x, axis=None):
