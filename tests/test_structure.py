@@ -36,8 +36,9 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 # The same inside some rooms, a file or a folder each: what stands in no line of its room may be anywhere in it.
 INSIDE = {
-    "core": [["backend", "blas", "locks", "malloc"], ["processes", "threads"], ["kernels", "tensor"], ["arithmetic"]],
-    "core/arithmetic": [["broadcasting", "shapes"], ["functions", "operands", "padding", "products", "reductions"]],
+    "core": [["backend", "contract", "locks", "malloc", "tuning"], ["blas"], ["processes", "threads"], ["kernels", "tensor"], ["arithmetic"]],
+    "core/arithmetic": [["broadcasting"], ["shapes"], ["functions", "operands", "padding", "products", "reductions"],
+                        ["contraction"]],
     "layers": [["watching"], ["frozen"], ["init", "module"], ["activation", "dense", "dropout", "gram"], ["loss", "norm"],
                ["conv"], ["pool", "resample"]],
     "layers/conv": [["filters", "geometry"], ["epilogue", "tiling"],

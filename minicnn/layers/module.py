@@ -20,7 +20,6 @@ class Module:
     keeps_order = False                          # of any two numbers, as ReLU does: a larger one does not become the smaller
     picks = False                                # the largest of some numbers, as maximum pooling does
     fused_as = None                              # the activation of `conv2d` that does the same
-
     held_attributes = ()                         # (see core/locks.py) running statistics change while a graph waits
 
     def __init__(self):
