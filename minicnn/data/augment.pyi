@@ -1,6 +1,6 @@
 """Types of `mc.data.augment`: see minicnn/__init__.pyi."""
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from typing_extensions import Self

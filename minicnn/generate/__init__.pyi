@@ -1,5 +1,5 @@
 """Types of `mc.generate`: see minicnn/__init__.pyi."""
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
