@@ -20,7 +20,7 @@ cp, folder = standin.install(), Path(tempfile.mkdtemp())
 
 def kernels_of(text, name):
     """The Kernels of a CUDA text."""
-    (folder / f"{name}.cu").write_text(text)
+    (folder / f"{name}.cu").write_text(text, encoding="utf-8")
     return Kernels(folder / "here.py", f"{name}.cu")
 
 
