@@ -26,7 +26,7 @@ ELSEWHERE = textwrap.dedent("""
     import numpy, PIL.Image, safetensors, threadpoolctl, tqdm
     for name in ("fcntl", "resource", "pwd", "grp", "termios"):
         sys.modules[name] = None
-    for name in ("fork", "forkpty", "geteuid", "getuid", "mkfifo", "register_at_fork", "sched_getaffinity", "uname"):
+    for name in ("fork", "forkpty", "geteuid", "getuid", "mkfifo", "register_at_fork", "sched_getaffinity"):
         if hasattr(os, name):
             delattr(os, name)
     for name in ("SIGKILL", "SIGHUP", "SIGALRM", "SIGPIPE", "pthread_sigmask", "sigwait"):
