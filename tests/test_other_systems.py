@@ -2,6 +2,7 @@
 import ast
 import math
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ from minicnn import interrupt
 from minicnn.bench import machine, memory
 from minicnn.core import malloc, threads
 from minicnn.files import download as downloads
+from minicnn.files.userfile import load_function
 
 ROOT = Path(mc.__file__).parents[1]
 
@@ -123,6 +125,12 @@ def test_a_download_without_locks(monkeypatch, tmp_path):
     with open(tmp_path / "a.part", "ab") as one, open(tmp_path / "a.part", "ab") as other:
         downloads._claim(one, tmp_path / "a.part")
         downloads._claim(other, tmp_path / "a.part")
+
+
+@pytest.mark.parametrize("place", [r"C:\nets\my.py", r"C:\nets\my.py:build"])
+def test_the_colon_of_a_drive_is_not_that_of_a_function(place):
+    with pytest.raises(FileNotFoundError, match=re.escape(r"no file C:\nets\my.py:")):
+        load_function(place)
 
 
 def opens_text_without_encoding(node):
