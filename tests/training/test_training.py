@@ -100,7 +100,7 @@ def test_ctrl_c_saves_after_the_step_and_the_run_goes_on_exactly(data, tmp_path)
     def interrupted(pictures, labels):
         count.append(1)
         if len(count) == 6:
-            signal.raise_signal(signal.SIGINT)                  # in the middle of a step
+            os.kill(os.getpid(), signal.SIGINT)                  # in the middle of a step
         step(pictures, labels)
     run.step = interrupted
     with pytest.raises(KeyboardInterrupt):
@@ -134,7 +134,7 @@ def test_finished_first_waits_and_puts_the_old_answer_back():
     before, reached = signal.getsignal(signal.SIGINT), False
     with pytest.raises(KeyboardInterrupt):
         with finished_first():
-            signal.raise_signal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
             reached = True
     assert reached and signal.getsignal(signal.SIGINT) is before
 
