@@ -6,6 +6,16 @@ from pathlib import Path
 import pytest
 from mirrors import Mirror
 
+_LINES = (Path(__file__).parent / "smoke.txt").read_text(encoding="utf-8").splitlines()
+SMOKE = [line for line in _LINES if line and not line.startswith("#")]
+
+
+def pytest_collection_modifyitems(items):
+    """`pytest -m smoke` runs what smoke.txt names."""
+    for item in items:
+        if item.nodeid.startswith(tuple(SMOKE)):
+            item.add_marker("smoke")
+
 
 def data_folder(name):
     """The folder `name` of the test data, as a Path; the test is skipped where it is absent.

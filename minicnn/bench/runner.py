@@ -87,7 +87,7 @@ def _measured(name, settings, compiled, rounds, device):
         sides = {side: start(side) for side in ("ours", *settings)}
         plain = {setting: start(setting, "plain") for setting in settings if device == "cpu"}
         for worker in (*sides.values(), *plain.values()):
-            worker.about                         # wait for it: nothing is imported any more while we measure
+            worker.wait()                        # nothing is imported any more while we measure
         warm = {side: min(worker.ask(work=name, rounds=WARM_UP)["ms"]) for side, worker in sides.items()}
         left_out = {}
         if settings and compiled and WORKS[name].compiles:
@@ -107,7 +107,7 @@ def _measured(name, settings, compiled, rounds, device):
 def _start_compiled(sides, setting, name, start):
     """Add this setting to the sides when its first rounds, in which it compiles, go well and end in time."""
     worker = start(setting)
-    worker.about
+    worker.wait()
     worker.ask(work=name, rounds=WARM_UP, seconds=COMPILE_SECONDS)
     sides[setting] = worker
 
@@ -156,9 +156,13 @@ class _Worker:
         """What it says when it is ready."""
         return self._answer()
 
+    def wait(self):
+        """Until it is ready."""
+        _ = self.about
+
     def ask(self, seconds=None, **order):
         """Its answer to an order (see worker.py).  Raises WorkerFailed, also when it takes more than these seconds."""
-        self.about
+        self.wait()
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         answer = self._answer(seconds)

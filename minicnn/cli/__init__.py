@@ -24,6 +24,7 @@ EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)    # their mes
 def main(argv=None):
     """Run one command.  Returns the exit code: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    _never_refuse_a_letter(sys.stdout)
     try:
         interrupt.as_usual()
         malloc.keep_freed_memory()
@@ -44,6 +45,12 @@ def main(argv=None):
         code = _told(error, debug="--debug" in argv)
         processes.abort(code)
         return code
+
+
+def _never_refuse_a_letter(stream):
+    """A letter that the terminal does not know, of a class name for one, becomes "?"; stderr does so by itself."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
 
 
 def _run(argv):

@@ -41,7 +41,7 @@ def run_bench(args):
                            chosen_device(args.device))
     if args.json:
         with atomic_write(args.json) as temporary:
-            temporary.write_text(json.dumps(result, indent=1))
+            temporary.write_text(json.dumps(result, indent=1), encoding="utf-8")
     return 0
 
 

@@ -261,7 +261,7 @@ def _masks(args, content):
         if abs(np.log(mask.shape[0] * content.shape[1] / (mask.shape[1] * content.shape[0]))) > STRETCHED]
     if stretched:
         warnings.warn(f"{args.content} has {width} x {height} pixels, and masks of other proportions are stretched to it: "
-                      + ", ".join(stretched))
+                      + ", ".join(stretched), stacklevel=2)
     return [masks[path] for path in args.masks or []]
 
 

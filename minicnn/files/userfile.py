@@ -20,7 +20,8 @@ def load_function(place):
     Raises FileNotFoundError for a missing file; ValueError for a file that cannot be run, or that has no such function,
     with the names of those it has.
     """
-    path, _, name = place.rpartition(":") if ":" in place else (place, "", "")
+    whole = place.endswith(".py") or ":" not in place            # a colon may be that of a drive: C:\nets\my.py
+    path, _, name = (place, "", "") if whole else place.rpartition(":")
     module = _run(Path(path))
     function = getattr(module, name, None)
     if not callable(function):

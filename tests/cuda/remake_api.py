@@ -45,7 +45,7 @@ def api(cupy):
         "version": cupy.__version__,
         "functions": {name: parameters(getattr(cupy, name)) for name in shared},       # those that NumPy has too
         "ufuncs": ufuncs,
-        "ndarray": [name for name in public(cupy.ndarray)],
+        "ndarray": list(public(cupy.ndarray)),
         "modules": {name: public(found(name)) for name in MODULES},
     }
 

@@ -62,7 +62,7 @@ def test_a_damaged_archive_that_lies_there_is_named(content, message, tmp_path, 
 
 def test_the_list_of_files_is_sound():
     """Every file has a size, a SHA-256 and at least two addresses, and the names are those that are read."""
-    for name, remotes in REMOTES.items():
+    for remotes in REMOTES.values():
         for one in remotes:
             assert re.fullmatch("[0-9a-f]{64}", one.sha256) and one.size > 1000 and len(set(one.addresses)) >= 2
             assert all(re.fullmatch(r"https?://.+/", address) for address in one.addresses)

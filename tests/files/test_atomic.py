@@ -68,6 +68,7 @@ def test_a_folder_is_not_overwritten(tmp_path):
             pytest.fail("the block must not run")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
 def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -89,6 +90,7 @@ def test_missing_permission_is_told_before_the_work_begins(tmp_path, monkeypatch
     assert path.read_bytes() == b"old"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="on Windows not everybody may make links")
 def test_a_link_is_followed(tmp_path):
     (tmp_path / "real.png").write_bytes(b"old")
     (tmp_path / "link.png").symlink_to("real.png")

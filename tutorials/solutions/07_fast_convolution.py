@@ -43,7 +43,7 @@ def error(y, x, weight):
 # ---- 1. Nine products ------------------------------------------------------------------------------------------------
 
 def conv_nine(x, weight):
-    (N, H, W, C), K = x.shape, weight.shape[3]
+    (N, H, W, _), K = x.shape, weight.shape[3]
     padded, y = pad(x), np.zeros((N, H, W, K), x.dtype)
     for i in range(3):
         for j in range(3):
@@ -125,8 +125,8 @@ assert [costs(m, 2)[1] for m in (2, 4)] == [16, 36] and [costs(m, 6)[1] for m in
 assert [costs(m, 64)[1] for m in (2, 4)] == [16384, 9216]
 
 # And with few tiles.  At 2x2 three quarters of a 4x4 tile stick out of the picture.  And the fewer tiles there are, the more
-# the filters count: each of their transformed numbers, 36 or 16, is made and fetched for a few multiplications only.  That is
-# one small picture and hundreds of channels, in the last layers of a network.
+# the filters count: each of their transformed numbers, 36 or 16, is made and fetched for a few multiplications only.  That
+# is one small picture and hundreds of channels, in the last layers of a network.
 for m, n in ((2, 4), (4, 6)):
     weight, v = numbers(3, 3, 256, 256), numbers(n * n, costs(m, 8)[0], 256)
     matrix = numbers(n, 3)                                                      # in place of G: the time is the same
@@ -202,8 +202,8 @@ assert error(right, x, weight) < 1e-4
 
 # (c) One array for the tiles of all blocks.  With one thread or one block it is right.  With two of both, now and then, one
 # thread writes its pixels while the other is multiplying.  No size is sure to fail, so a test may pass for weeks: it takes
-# many runs and a comparison bit for bit.  (It can be done properly: `minicnn.core.threads.workspace` gives each thread an array
-# of its own.)
+# many runs and a comparison bit for bit.  (It can be done properly: `minicnn.core.threads.workspace` gives each thread an
+# array of its own.)
 shared = {}
 race = make_conv(new=lambda shape, dtype: shared.setdefault(shape, np.empty(shape, dtype)))
 wrong = sum(not np.array_equal(race(x, weight, rows=16), right) for _ in range(50))

@@ -35,7 +35,8 @@ assert np.isclose(theirs, mc.mse_loss(mc.gram(y), mc.gram(other).data).item() / 
 # With other sizes Y^T Y sums over unlike numbers of places.  The same painting, twice as wide, is another style then:
 twice = np.concatenate([y, y], axis=2)
 pixels, twice_pixels = y.reshape(-1, C), twice.reshape(-1, C)
-print("a painting beside itself: Y^T Y is", round((twice_pixels.T @ twice_pixels / (pixels.T @ pixels)).mean(), 6), "times as large,",
+larger = (twice_pixels.T @ twice_pixels / (pixels.T @ pixels)).mean()
+print("a painting beside itself: Y^T Y is", round(larger, 6), "times as large,",
       "the mean is", round((gram(twice) / gram(y)).mean(), 6), "times")
 assert np.allclose(gram(twice), gram(y))
 

@@ -20,7 +20,7 @@ cp, folder = standin.install(), Path(tempfile.mkdtemp())
 
 def kernels_of(text, name):
     """The Kernels of a CUDA text."""
-    (folder / f"{name}.cu").write_text(text)
+    (folder / f"{name}.cu").write_text(text, encoding="utf-8")
     return Kernels(folder / "here.py", f"{name}.cu")
 
 
@@ -104,12 +104,15 @@ for wanted, got in zip(*found):
 # `thread / 32` for `thread / 16`: two threads write to the same place, which is a race: the emulator stops there.
 # `=` for `+=`: no rule is broken, only the numbers are wrong.  So both are needed, a checked run and a comparison.
 
+TEXTS = "PIXEL", "READING", "TILE", "REGISTERS"
+
+
 def texts_of_the_lesson():
     """{"PIXEL": CUDA text, ...} as the lesson writes them."""
     found = {}
     for block in read_blocks(TUTORIALS / "10-a-kernel-of-your-own.md"):
         for node in ast.parse(block.text).body if block.language == "python" else ():
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("PIXEL", "READING", "TILE", "REGISTERS"):
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in TEXTS:
                 exec(compile(ast.Module([node], []), "lesson", "exec"), found)
     return found
 

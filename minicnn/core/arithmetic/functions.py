@@ -62,4 +62,5 @@ def clip(x, low=None, high=None):
     def grad_x(dy):
         dy = dy if low is None else dy * (x >= low)
         return dy if high is None else dy * (x <= high)
-    return array_library(x).clip(x, low, high), (grad_x,)
+    bounded = low is not None or high is not None                # NumPy 2.0 refuses to clip where there is no bound
+    return array_library(x).clip(x, low, high) if bounded else x, (grad_x,)

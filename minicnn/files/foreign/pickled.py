@@ -10,8 +10,8 @@ dictionary of large numbers that were chosen to collide.
 https://docs.python.org/3/library/pickletools.html describes the opcodes.
 """
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from .contents import UnreadableWeights, quoted
 

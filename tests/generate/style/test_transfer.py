@@ -27,7 +27,7 @@ def model():
     """A small network whose batch norms have seen something."""
     network = mc.models.build("small", NAMES, rng=3, widths=((6,), (8,)))
     rng = np.random.default_rng(0)
-    for name, module in network.named_modules():
+    for _, module in network.named_modules():
         if isinstance(module, mc.BatchNorm2d):
             module.weight.data[...] = rng.uniform(.5, 1.5, len(module.weight))
             module.bias.data[...] = rng.normal(0, .3, len(module.bias))

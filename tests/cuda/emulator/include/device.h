@@ -73,6 +73,8 @@ template <class A, class B> static inline constexpr std::common_type_t<A, B> min
   using C = std::common_type_t<A, B>;
   return (C)b < (C)a ? (C)b : (C)a;
 }
+#define rsqrtf cuda_rsqrtf    // the C library has functions of these names since C23 (glibc 2.42)
+#define rsqrt cuda_rsqrt
 static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 static inline double rsqrt(double x) { return 1.0 / ::sqrt(x); }
 static inline float rsqrt(float x) { return rsqrtf(x); }

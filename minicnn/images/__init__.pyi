@@ -1,0 +1,33 @@
+"""Types of `mc.images`: see minicnn/__init__.pyi."""
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from minicnn import _Array, _Pair, _Path
+
+_Method: TypeAlias = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
+_Picture: TypeAlias = npt.NDArray[np.float32]
+
+GREY: npt.NDArray[np.float64]
+FAINT_INK: tuple[int, int, int]
+INK: tuple[int, int, int]
+PAPER: tuple[int, int, int]
+ANIMATION_FORMATS: dict[str, str]
+PICTURE_FORMATS: dict[str, str]
+
+class ImageError(ValueError): ...
+
+def read_image(path: _Path, size: _Pair | None = None) -> _Picture: ...
+def read_alpha(path: _Path) -> _Picture | None: ...
+def read_square(path: _Path, size: int) -> _Picture: ...
+def resize(picture: _Array, size: _Pair, method: _Method = "bilinear") -> _Picture: ...
+def square(picture: _Array) -> _Array: ...
+def contact_sheet(pictures: Iterable[_Array], captions: Sequence[str] | None = None, columns: int | None = None,
+                  scale: float = 1, margin: int = 16, title: str | None = None, method: _Method = "bicubic",
+                  font_size: int = 14) -> npt.NDArray[np.uint8]: ...
+def write_image(picture: _Array, path: _Path, settings: Mapping[str, Any] | None = None) -> None: ...
+def write_animation(frames: Iterable[_Array], path: _Path, duration_ms: int = 60, hold_last_ms: int = 1000,
+                    settings: Mapping[str, Any] | None = None) -> None: ...
+def read_settings(path: _Path) -> dict[str, Any] | None: ...
