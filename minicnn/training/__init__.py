@@ -1,3 +1,4 @@
 """Learning: the training loop of a classifier, its checkpoints, and the measures of what it learned."""
-from .classifier import TrainingSettings, Training, finished_first
+from .classifier import TrainingSettings, Training
 from .prediction import accuracy, predict, recognised
+from .run import Run

@@ -3,7 +3,6 @@
 The loss is the one of a style transfer (see goal.py); only the leaves are others, the weights of a network instead of
 pixels.  So after the training a transfer is a single pass.
 """
-import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,11 +10,13 @@ import numpy as np
 from ...core.backend import to_device
 from ...core.tensor import no_grad, raise_first_nonfinite, tensor
 from ...files import weights
+from ...files.checkpoint import joined_state, load_joined_state
 from ...images import read_image, resize
 from ...inside.extractor import Extractor
 from ...layers.loss import mse_loss
 from ...models.stylizer import Stylizer
 from ...optim import Adam, Cosine
+from ...training.run import Run
 from ..objectives import roughness
 from .textures import LOSSES, moments
 from .tiles import Tiling
@@ -79,7 +80,9 @@ class StylizerTraining:
     style         (H, W, 3) in 0..1, of whatever size: it is looked at with its longer side three crops long
     photographs   paths of picture files
     model         the network in whose features pictures are compared;  recipe: a StyleRecipe, of its layers and weights
+    With a checkpoint, progress and resuming: Run(training, path).run(), see training/run.py.
     """
+    kind = "style training"
 
     def __init__(self, style, photographs, model, recipe, lessons=StylizerSettings()):
         if recipe.loss not in LOSSES:
@@ -106,11 +109,12 @@ class StylizerTraining:
 
     def run(self, callback=None):
         """To the end; returns the network.   callback: None, or a function of this training after a step"""
-        while self.step_number < self.lessons.steps:
-            self.step()
-            if callback:
-                callback(self)
+        Run(self, quiet=True).run(callback)
         return self.network.eval()
+
+    def progress(self):
+        """(steps done, steps altogether)"""
+        return self.step_number, self.lessons.steps
 
     def step(self):
         """One batch.  Raises FloatingPointError, with the operation's name, when the loss is no longer finite."""
@@ -147,27 +151,20 @@ class StylizerTraining:
 
     # ---- Kept on disk
 
-    def save(self, path):
-        """Write a checkpoint, whole or not at all."""
-        arrays = {**{f"network.{name}": array for name, array in self.network.state_dict().items()},
-                  **{f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}}
-        place = {"step": self.step_number, "losses": self.losses, "training": self._described()}
-        weights.save(arrays, path, {"stylizing": json.dumps(place)})
+    def state(self):
+        """(arrays, place) of all that the next step depends on."""
+        return joined_state(**self._owners()), {"step": self.step_number, "losses": self.losses}
 
-    def resume(self, path):
-        """Go on from a checkpoint.  Raises FileNotFoundError, or ValueError when it belongs to another training."""
-        arrays, metadata = weights.read(path)
-        place = json.loads(metadata.get("stylizing", "{}"))
-        if place.get("training") != self._described():
-            raise ValueError(f"{path} is no checkpoint of this training: take the same options, or begin anew "
-                             "without --resume")
-        for part, owner in (("network", self.network), ("optimizer", self.optimizer)):
-            owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
-                                   if name.startswith(part + ".")})
+    def restore(self, arrays, place):
+        """Take on what `state` gave."""
+        load_joined_state(arrays, **self._owners())
         self.step_number, self.losses = place["step"], place["losses"]
 
-    def _described(self):
+    def _owners(self):
+        return {"network": self.network, "optimizer": self.optimizer}
+
+    def described(self):
+        """What the result depends on: pictures by their hashes, the recipe, the lessons."""
         photographs = {str(i): picture for i, picture in enumerate(self.crops.pictures)}
-        return {"recipe": repr(self.recipe), "style": weights.hash_of({"style": self.style}),
-                "photographs": weights.hash_of(photographs), "network": weights.hash_of(self.model.features),
-                **asdict(self.lessons)}
+        return {"style": weights.hash_of({"style": self.style}), "photographs": weights.hash_of(photographs),
+                "network": weights.hash_of(self.model.features), "recipe": asdict(self.recipe), **asdict(self.lessons)}

@@ -7,17 +7,18 @@ from one picture and the second from another, and it is found like any picture h
 It grows: small pictures first, where a brush stroke is a few pixels wide and a step is cheap, then each time larger.
 """
 import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ...core.backend import array_library, to_device, to_numpy
 from ...core.tensor import raise_first_nonfinite, tensor
 from ...files import weights
+from ...files.checkpoint import joined_state, load_joined_state
 from ...images import resize
 from ...inside.extractor import Extractor
 from ...optim import LBFGS, Adam, WeightAverage
+from ...training.run import Run
 from .colour import histogram_matched
 from .goal import Goal, of_side
 from .memory import planned
@@ -52,7 +53,9 @@ class Transfer:
     memory       None, or how many bytes the process may take altogether: larger pictures are looked at in tiles, and
                  L-BFGS keeps fewer of its past steps; ValueError where that is not enough
     start        None, or a picture (h, w, 3) of any size to begin with, in place of the recipe's start
+    With a checkpoint, progress and resuming: Run(transfer, path).run(), see training/run.py.
     """
+    kind = "style transfer"
 
     def __init__(self, content, styles, model, recipe, size=None, style_scale=1., seed=0, memory=None, start=None):
         self.content, self.styles, self.recipe, self.seed, self.start = content, list(styles), recipe, seed, start
@@ -73,38 +76,28 @@ class Transfer:
 
     # ---- Kept on disk
 
-    def save(self, path):
-        """Write a checkpoint, whole or not at all."""
-        parts = {"optimizer": self.optimizer.state_dict(), "average": self.average.state_dict() if self.average else {}}
-        arrays = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
-        place = {"scale": self.scale, "step": self.step_number, "losses": self.losses, "transfer": self._described()}
-        weights.save({"pixels": self.pixels.data, **arrays}, path, {"style": json.dumps(place)})
+    def state(self):
+        """(arrays, place) of all that the next step depends on."""
+        place = {"scale": self.scale, "step": self.step_number, "losses": self.losses}
+        return {"pixels": self.pixels.data, **joined_state(**self._owners())}, place
 
-    def resume(self, path):
-        """Go on from a checkpoint: the result is the one of an undisturbed run, bit for bit.
-
-        Raises FileNotFoundError when there is none, ValueError when it belongs to another transfer.
-        """
-        arrays, metadata = weights.read(path, self.recipe.dtype)
-        place = json.loads(metadata.get("style", "{}"))
-        if place.get("transfer") != self._described():
-            raise ValueError(f"{path} is no checkpoint of this transfer: take the same pictures and options, or begin anew "
-                             "without --resume")
+    def restore(self, arrays, place):
+        """Take on what `state` gave."""
         self.scale, self.losses = place["scale"], place["losses"]
         self._enter_scale()
         self._place(arrays["pixels"])
         self.step_number = place["step"]
-        for part, owner in (("optimizer", self.optimizer), ("average", self.average)):
-            if owner:
-                owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
-                                       if name.startswith(part + ".")})
+        load_joined_state(arrays, **self._owners())
 
-    def _described(self):
-        """What the result depends on, in words that JSON knows: pictures and masks by their hashes."""
+    def _owners(self):
+        return {"optimizer": self.optimizer, **({"average": self.average} if self.average else {})}
+
+    def described(self):
+        """What the result depends on: pictures and masks by their hashes, the recipe."""
         styles = [[_hash(style.picture), style.weight, None if style.mask is None else _hash(style.mask)]
                   for style in self.styles]
         start = None if self.start is None else _hash(self.start)
-        return {"content": _hash(self.content), "styles": styles, "recipe": repr(self.recipe), "sides": self.sides,
+        return {"content": _hash(self.content), "styles": styles, "recipe": asdict(self.recipe), "sides": self.sides,
                 "style_scale": self.style_scale, "seed": self.seed, "start": start,
                 "network": weights.hash_of(self.model.features)}
 
@@ -112,14 +105,8 @@ class Transfer:
 
     def run(self, callback=None):
         """To the end; returns the picture (H, W, 3) in 0..1.   callback: a function of this Transfer after a step"""
-        while not self.finished():
-            self.step()
-            if callback:
-                callback(self)
+        Run(self, quiet=True).run(callback)
         return self.picture()
-
-    def finished(self):
-        return self.scale == len(self.sides) - 1 and self.step_number >= self._steps_here()
 
     def step(self):
         """One step of the optimizer; in a new size if the present one has had its steps.

@@ -16,6 +16,7 @@ from minicnn.generate.style.textures import LOSSES, moments
 from minicnn.generate.style.tiles import Tiling
 from minicnn.generate.style.transfer import Style, Transfer, stylize
 from minicnn.inside.extractor import Extractor, folded
+from minicnn.training.run import Run
 
 NAMES = ["cat", "dog"]
 STYLE, CONTENT = {"features.3": 1., "features.7": 2.}, {"features.7": 1.}
@@ -453,26 +454,26 @@ def test_a_resumed_run_ends_in_the_same_picture(model, tmp_path, changes, stop):
     expected = whole.run()
     for _ in range(min(stop, whole.progress()[1] - 1)):
         run.step()
-    run.save(tmp_path / "run.ckpt")
+    Run(run, tmp_path / "run.ckpt").save()
     later = begin()
-    later.resume(tmp_path / "run.ckpt")
+    Run(later, tmp_path / "run.ckpt").resume()
     assert later.progress() == run.progress() and later.picture().tobytes() == run.picture().tobytes()
     assert later.run().tobytes() == expected.tobytes()
     assert later.losses == whole.losses
 
 
 def test_a_checkpoint_of_another_transfer_is_refused(model, tmp_path):
-    run = transfer(model)
-    run.save(tmp_path / "run.ckpt")
-    for other in (Transfer(picture(3), [Style(picture(2, 20, 20))], model, recipe(), 24),
-                  Transfer(picture(1), [Style(picture(2, 20, 20), 2.)], model, recipe(), 24), transfer(model, lr=.5)):
-        with pytest.raises(ValueError, match="no checkpoint of this transfer"):
-            other.resume(tmp_path / "run.ckpt")
+    path = tmp_path / "run.ckpt"
+    Run(transfer(model), path).save()
     another = mc.models.build("small", NAMES, rng=4, widths=((6,), (8,)))
-    with pytest.raises(ValueError, match="no checkpoint of this transfer"):
-        transfer(another).resume(tmp_path / "run.ckpt")
+    for other, said in (
+            (Transfer(picture(3), [Style(picture(2, 20, 20))], model, recipe(), 24), r"content was \w{16}, now \w{16}"),
+            (Transfer(picture(1), [Style(picture(2, 20, 20), 2.)], model, recipe(), 24), r"styles was .* 1.0, None.*, now .* 2.0"),
+            (transfer(model, lr=.5), "recipe.lr was 0.02, now 0.5"), (transfer(another), r"network was \w{12}, now \w{12}")):
+        with pytest.raises(ValueError, match=rf"run.ckpt is a style transfer run with other settings \({said}.*\): resume with"):
+            Run(other, path).resume()
     with pytest.raises(FileNotFoundError):
-        run.resume(tmp_path / "none.ckpt")
+        Run(transfer(model), tmp_path / "none.ckpt").resume()
 
 
 @pytest.mark.parametrize("loss", ["sliced", "histogram", "w2"])
