@@ -1,7 +1,7 @@
 """One style, learned: a Stylizer is trained until what it makes of photographs has their content and that style.
 
-The loss is the one of a style transfer (see goal.py); only the leaves are others, the weights of a network instead of
-pixels.  So after the training a transfer is a single pass.
+The loss is the one of a style transfer, see loss.py; only the leaves are others, the weights of a network instead of pixels.
+So after the training a transfer is a single pass.
 """
 from dataclasses import asdict, dataclass
 
@@ -13,11 +13,12 @@ from ...files import weights
 from ...files.checkpoint import joined_state, load_joined_state
 from ...images import read_image, resize
 from ...inside.extractor import Extractor
-from ...layers.loss import mse_loss
 from ...models.stylizer import Stylizer
 from ...optim import Adam, Cosine
 from ...training.run import Run
-from ..objectives import roughness
+from .loss import content_loss, content_scales, smoothness_loss, style_loss
+from .regions import Region
+from .targets import as_batch, style_targets
 from .textures import LOSSES, moments
 from .tiles import Tiling
 
@@ -93,19 +94,11 @@ class StylizerTraining:
         extractor.freeze()
         self.tiling = Tiling(extractor, recipe.margin)
         self.crops = Crops(photographs, lessons.side, lessons.seed)
-        self.goals = self._goals(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1))
+        style = as_batch(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1), self.tiling, recipe)
+        self.region = Region(None, style_targets(self.tiling, recipe, [style], [1.]))
         self.network = Stylizer(lessons.width, lessons.blocks, lessons.seed).to(model.device)
         self.optimizer = Adam(self.network.parameters(), lessons.lr)
         self.schedule = Cosine(lessons.lr, lessons.steps)
-
-    def _goals(self, style):
-        with no_grad():
-            maps = self._maps(tensor(style[None]).to(self.model.device))
-        return {layer: LOSSES[self.recipe.loss][0](moments(maps[layer]).arrays()) for layer in self.recipe.style}
-
-    def _maps(self, x):
-        """{layer: feature maps} of pictures x (N, H, W, 3), as a style transfer sees them."""
-        return {layer: look.map for layer, look in self.tiling.whole(x).items()}
 
     def run(self, callback=None):
         """To the end; returns the network.   callback: None, or a function of this training after a step"""
@@ -132,22 +125,24 @@ class StylizerTraining:
     def loss(self, x):
         """Of photographs x (N, H, W, 3), an array: what the network makes of them, in content, style and roughness."""
         y, recipe = self.network(x), self.recipe
-        maps = self._maps(y)
+        features, target = self._features(y), self._content_target(x)
+        content = content_loss(features, target, content_scales(recipe, [target]))
+        return content + self._style_loss(features) + smoothness_loss(recipe, y)
+
+    def _content_target(self, x):
+        """{layer: features, arrays} of the photographs."""
         with no_grad():
-            wanted = self._maps(tensor(x))
-        content = sum(weight * mse_loss(maps[layer], wanted[layer].data) * (1 / self._size(wanted[layer].data))
-                      for layer, weight in recipe.content.items())
-        loss = recipe.content_weight * content + recipe.style_weight * self._style_loss(maps)
-        return loss + recipe.smoothness * roughness(y)
+            return {layer: y.data for layer, y in self._features(tensor(x), self.recipe.content).items()}
 
-    def _size(self, y):
-        return float((y * y).mean()) + 1e-8 if self.recipe.relative_content else 1.
+    def _features(self, x, layers=None):
+        """{layer: feature maps} of pictures x (N, H, W, 3), as a style transfer sees them."""
+        return {layer: here.values for layer, here in self.tiling.features(x, layers).items()}
 
-    def _style_loss(self, maps):
-        """The mean over the pictures: each has to have the style by itself."""
-        total, distance = sum(self.recipe.style.values()), LOSSES[self.recipe.loss][1]
-        return sum(weight / (total * len(maps[layer].data)) * distance(moments(maps[layer][n:n + 1]), self.goals[layer])
-                   for layer, weight in self.recipe.style.items() for n in range(len(maps[layer].data)))
+    def _style_loss(self, features):
+        """Each picture of the batch has to have the style by itself: it is a region of its own."""
+        count = len(next(iter(features.values())).data)
+        statistics = {(n, layer): moments(features[layer][n:n + 1]) for layer in self.recipe.style for n in range(count)}
+        return style_loss(self.recipe, statistics, [self.region] * count)
 
     # ---- Kept on disk
 

@@ -20,8 +20,9 @@ from ...inside.extractor import Extractor
 from ...optim import LBFGS, Adam, WeightAverage
 from ...training.run import Run
 from .colour import histogram_matched
-from .goal import Goal, of_side
 from .memory import planned
+from .objective import Objective
+from .targets import of_side
 from .tiles import Tiling
 
 
@@ -145,11 +146,11 @@ class Transfer:
         self._place(np.clip(start, 0, 1)[None])
 
     def _enter_scale(self):
-        """The goal in the size of this scale; returns the content in it.  What is there of another size makes room."""
-        self.pixels = self.optimizer = self.average = self.goal = None
+        """The objective in the size of this scale; returns the content in it.  What is there of another size makes room."""
+        self.pixels = self.optimizer = self.average = self.objective = None
         side = self.sides[self.scale]
         content = of_side(self.content, side)
-        self.goal = Goal(self.tiling, self.recipe, content, self.styles, self.style_scale * side, self.seed)
+        self.objective = Objective(self.tiling, self.recipe, content, self.styles, self.style_scale * side, self.seed)
         return content
 
     def _place(self, pixels):
@@ -184,9 +185,9 @@ class Transfer:
             self.average.update()
 
     def _loss_and_gradient(self):
-        loss = self.goal.loss_and_gradient(self.pixels)
+        loss = self.objective.loss_and_gradient(self.pixels)
         if not np.isfinite(loss.item()):
-            raise_first_nonfinite(lambda: self.goal.loss(self.pixels))
+            raise_first_nonfinite(lambda: self.objective.loss(self.pixels))
         return loss
 
 

@@ -9,9 +9,9 @@ import pytest
 
 import minicnn as mc
 from minicnn.generate.objectives import roughness
-from minicnn.generate.style.goal import Region
 from minicnn.generate.style.memory import MOST_PAIRS, Plan, planned
 from minicnn.generate.style.recipes import StyleRecipe, recipe_for
+from minicnn.generate.style.regions import Region
 from minicnn.generate.style.textures import LOSSES, moments
 from minicnn.generate.style.tiles import Tiling
 from minicnn.generate.style.transfer import Style, Transfer, stylize
@@ -174,22 +174,22 @@ def test_gradient_of_the_whole_loss(model, loss):
     rng, x = np.random.default_rng(0), run.pixels.data.copy()
     x += .01 * rng.standard_normal(x.shape)                      # away from the content, where its loss has no slope
     run.pixels.data[...] = x
-    run.goal.loss(run.pixels).backward()
+    run.objective.loss(run.pixels).backward()
     gradient, h, rough = run.pixels.grad, 1e-6, 5e-3 if loss == "histogram" else 2e-3      # whose equal values have kinks
     for _ in range(30):
         direction = rng.standard_normal(x.shape)
         values = []
         for side in (h, -h):
             run.pixels.data[...] = x + side * direction
-            values.append(run.goal.loss(run.pixels).item())
+            values.append(run.objective.loss(run.pixels).item())
         assert (values[0] - values[1]) / (2 * h) == pytest.approx((gradient * direction).sum(), rel=rough, abs=1e-6)
 
 
 def test_the_content_s_own_loss_is_only_that_of_the_style(model):
     with_content, without = (transfer(model, content_weight=weight) for weight in (5., 0.))
-    assert with_content.goal.loss(with_content.pixels).item() == pytest.approx(without.goal.loss(without.pixels).item(), rel=1e-5)
+    assert with_content.objective.loss(with_content.pixels).item() == pytest.approx(without.objective.loss(without.pixels).item(), rel=1e-5)
     moved = mc.tensor(with_content.pixels.data * .9)
-    assert with_content.goal.loss(moved).item() > 1.01 * without.goal.loss(moved).item()
+    assert with_content.objective.loss(moved).item() > 1.01 * without.objective.loss(moved).item()
 
 
 def test_roughness():
@@ -268,7 +268,7 @@ def test_weights_weigh_the_regions(model):
     def gradient(*weights):
         styles = [Style(*parts) for parts in zip(pictures, weights, (left, 1 - left))]
         run = Transfer(picture(0), styles, model, recipe(content_weight=0.), 24)
-        run.goal.loss(run.pixels).backward()
+        run.objective.loss(run.pixels).backward()
         return run.pixels.grad
     one, other = gradient(1, 0), gradient(0, 1)
     tolerance = 1e-5 * np.abs(one).max()
@@ -344,7 +344,7 @@ def test_tiles_give_the_loss_and_the_gradient_of_the_whole(model, loss, size):
     for tile in (None, 48, 30):
         run = in_tiles(tile, picture(1, *size), styles, model, recipe(loss=loss, smoothness=1., smallest=250, margin=8))
         run.pixels.data[...] = picture(5, *size)[None]
-        found.append((run.goal.loss_and_gradient(run.pixels).item(), run.pixels.grad))
+        found.append((run.objective.loss_and_gradient(run.pixels).item(), run.pixels.grad))
     whole, *tiled = found
     for value, gradient in tiled:
         assert value == pytest.approx(whole[0], rel=1e-4)
@@ -484,7 +484,7 @@ def test_several_styles_count_by_their_weights(model, loss):
     def away(weights):
         styles = [Style(style, weight) for style, weight in zip((one, two), weights)]
         transfer = Transfer(one, styles, model, recipe(loss=loss, content_weight=0., growth=np.inf))
-        return transfer.goal.loss(mc.tensor(one[None])).item()
+        return transfer.objective.loss(mc.tensor(one[None])).item()
     assert away((9, 1)) < .8 * away((1, 1)) < .8 ** 2 * away((1, 9))
 
 
