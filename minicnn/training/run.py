@@ -40,6 +40,7 @@ class Run:
     def __init__(self, work, path=None, save_seconds=30, save_steps=None, title="", figures=None, quiet=False):
         self.work, self.path, self.save_seconds, self.save_steps = work, path, save_seconds, save_steps
         self.title, self.figures, self.quiet = title, figures, quiet
+        self.saved = time.perf_counter()                         # when the last checkpoint was written
 
     def run(self, callback=None):
         """To the end.  Ctrl-C lets the step that is under way end, writes a checkpoint, and is a KeyboardInterrupt then.
@@ -51,7 +52,6 @@ class Run:
 
     def advance(self, callback=None, until=None):
         """As run, up to the step `until`; whoever calls it sees to Ctrl-C: see saved_when_stopped."""
-        self.saved = time.perf_counter()
         with self._bar() as bar:
             while not self._reached(until):
                 self._step(bar)

@@ -18,7 +18,7 @@ from ...optim import Adam, Cosine
 from ...training.run import Run
 from .loss import content_loss, content_scales, smoothness_loss, style_loss
 from .regions import Region
-from .targets import as_batch, style_targets
+from .targets import as_batch, of_side, style_targets
 from .textures import LOSSES, moments
 from .tiles import Tiling
 
@@ -94,8 +94,8 @@ class StylizerTraining:
         extractor.freeze()
         self.tiling = Tiling(extractor, recipe.margin)
         self.crops = Crops(photographs, lessons.side, lessons.seed)
-        style = as_batch(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1), self.tiling, recipe)
-        self.region = Region(None, style_targets(self.tiling, recipe, [style], [1.]))
+        picture = as_batch(of_side(style, 3 * lessons.side), self.tiling, recipe)
+        self.region = Region(targets=style_targets(self.tiling, recipe, [picture], [1.]))
         self.network = Stylizer(lessons.width, lessons.blocks, lessons.seed).to(model.device)
         self.optimizer = Adam(self.network.parameters(), lessons.lr)
         self.schedule = Cosine(lessons.lr, lessons.steps)
