@@ -11,9 +11,33 @@ features there.  The weights u of the layers add up to 1, and so do the weights 
 Nothing here looks at pictures: a whole picture, one in tiles and a batch of stylised photographs all come as features.
 Source: Gatys, Ecker and Bethge 2015, equations 1 to 7, where G are Gram matrices and the distance is that of their entries.
 """
+from dataclasses import dataclass
+
 from ...core.threads import in_parallel
 from ..objectives import roughness
 from .textures import Moments, distance_of
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is drawn is compared with these.
+
+    content   {layer: features, an array}; empty where they are computed anew for each tile
+    scales    {layer: number}, see content_scales
+    regions   a list of Region, for the style
+    """
+    content: dict
+    scales: dict
+    regions: list
+
+
+def total_loss(recipe, x, features, statistics, targets):
+    """The loss of pictures x (N, H, W, 3), a tensor: content, style and roughness, weighed and added.
+
+    features     {layer: tensor (N, h, w, C)}, what the network computes of x;  statistics: see style_loss
+    """
+    loss = smoothness_loss(recipe, x) + content_loss(features, targets.content, targets.scales)
+    return loss + style_loss(recipe, statistics, targets.regions)
 
 
 def content_scales(recipe, targets):
@@ -45,6 +69,8 @@ def style_loss(recipe, statistics, regions):
     They are compared side by side, since eigenvalues are found on one core.  The layers with the most channels take the
     longest, and come first.
     """
+    if not recipe.style_weight:
+        return 0.
     distance, layers = distance_of(recipe.loss), sum(recipe.style.values())
     together = sum(region.weight for region in regions)
 

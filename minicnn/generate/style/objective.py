@@ -12,7 +12,7 @@ It is the gradient of the whole picture, not of many small ones, so that no seam
 further than the rim around a tile, and nearly where it does, as the deepest ones of VGG by some pixels.
 """
 from ...core.tensor import tensor
-from .loss import content_loss, content_scales, smoothness_loss, style_loss
+from .loss import Targets, content_loss, content_scales, smoothness_loss, style_loss, total_loss
 from .regions import Region, gathered, masks_and_styles, statistics_of
 from .targets import as_batch, content_target, of_side, style_targets
 from .textures import SORTED, Moments
@@ -33,9 +33,10 @@ class Objective:
             raise ValueError(f"the {recipe.loss} loss sorts all pixels of the picture: no tiles and no masks with it")
         self.tiling, self.recipe, self.tiles = tiling, recipe, tiling.tiles(content.shape[:2])
         self.content = as_batch(content, tiling, recipe)
-        self.target = self._content_target(self.tiles[0]) if len(self.tiles) == 1 else None
-        self.scales = content_scales(recipe, [self.target] if self.target else map(self._content_target, self.tiles))
-        self.regions = [self._region(mask, those, side, seed) for mask, those in masks_and_styles(styles)]
+        target = self._content_target(self.tiles[0]) if len(self.tiles) == 1 else {}
+        scales = content_scales(recipe, [target] if target else map(self._content_target, self.tiles))
+        regions = [self._region(mask, those, side, seed) for mask, those in masks_and_styles(styles)]
+        self.targets = Targets(target, scales, regions)
 
     def _content_target(self, tile):
         return content_target(self.tiling, self.content, tile, self.recipe)
@@ -56,19 +57,17 @@ class Objective:
     def loss(self, pixels):
         """Content, style and roughness of pixels (1, H, W, 3): a tensor, with a graph of the whole picture."""
         features = self.tiling.features(pixels)
-        loss = smoothness_loss(self.recipe, pixels) + content_loss(_values(features), self.target, self.scales)
-        if not self.recipe.style_weight:
-            return loss
-        return loss + style_loss(self.recipe, statistics_of(features, self.regions, self.recipe), self.regions)
+        return total_loss(self.recipe, pixels, _values(features), self._statistics(features), self.targets)
+
+    def _statistics(self, features):
+        return statistics_of(features, self.targets.regions, self.recipe)
 
     # ---- Tile by tile
 
     def _tiled_loss_and_gradient(self, pixels):
         leaves = {key: Moments(tensor(here.mean, requires_grad=True), tensor(here.products, requires_grad=True))
-                  for key, here in gathered(self.tiling, pixels.data, self.regions, self.recipe).items()}
-        loss = smoothness_loss(self.recipe, pixels)
-        if self.recipe.style_weight:
-            loss = loss + style_loss(self.recipe, leaves, self.regions)
+                  for key, here in gathered(self.tiling, pixels.data, self.targets.regions, self.recipe).items()}
+        loss = smoothness_loss(self.recipe, pixels) + style_loss(self.recipe, leaves, self.targets.regions)
         loss.backward()                                          # the gradients of the roughness and of the moments
         return loss + sum(self._add_gradient(pixels, tile, leaves) for tile in self.tiles)
 
@@ -76,7 +75,7 @@ class Objective:
         """A tile's share in the content's loss, a number; its gradient and the style's are added to those of the pixels."""
         crop = tensor(self.tiling.crop(pixels.data, tile).copy(), requires_grad=True)
         features = self.tiling.tile_features(crop, tile, pixels.shape[1:3])
-        content = content_loss(_values(features), self._content_target(tile), self.scales)
+        content = content_loss(_values(features), self._content_target(tile), self.targets.scales)
         content = content + 0 * crop.sum()                       # a tensor, also where the content has no features
         (content + self._style_change(features, leaves)).backward()
         self.tiling.crop(pixels.grad, tile)[...] += crop.grad
@@ -84,9 +83,7 @@ class Objective:
 
     def _style_change(self, features, leaves):
         """By what the style's loss changes with the moments of one tile, to first order: it has the same gradient."""
-        if not self.recipe.style_weight:
-            return 0.
-        pairs = [pair for key, here in statistics_of(features, self.regions, self.recipe).items()
+        pairs = [pair for key, here in self._statistics(features).items()
                  for pair in ((here.mean, leaves[key].mean), (here.products, leaves[key].products))]
         return sum((moment * leaf.grad).sum() for moment, leaf in pairs if leaf.grad is not None)
 

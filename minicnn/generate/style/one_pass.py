@@ -16,7 +16,7 @@ from ...inside.extractor import Extractor
 from ...models.stylizer import Stylizer
 from ...optim import Adam, Cosine
 from ...training.run import Run
-from .loss import content_loss, content_scales, smoothness_loss, style_loss
+from .loss import Targets, content_scales, total_loss
 from .regions import Region
 from .targets import as_batch, of_side, style_targets
 from .textures import LOSSES, moments
@@ -124,10 +124,10 @@ class StylizerTraining:
 
     def loss(self, x):
         """Of photographs x (N, H, W, 3), an array: what the network makes of them, in content, style and roughness."""
-        y, recipe = self.network(x), self.recipe
-        features, target = self._features(y), self._content_target(x)
-        content = content_loss(features, target, content_scales(recipe, [target]))
-        return content + self._style_loss(features) + smoothness_loss(recipe, y)
+        y, content = self.network(x), self._content_target(x)
+        targets = Targets(content, content_scales(self.recipe, [content]), [self.region] * len(x))
+        features = self._features(y)
+        return total_loss(self.recipe, y, features, self._statistics(features), targets)
 
     def _content_target(self, x):
         """{layer: features, arrays} of the photographs."""
@@ -138,11 +138,10 @@ class StylizerTraining:
         """{layer: feature maps} of pictures x (N, H, W, 3), as a style transfer sees them."""
         return {layer: here.values for layer, here in self.tiling.features(x, layers).items()}
 
-    def _style_loss(self, features):
-        """Each picture of the batch has to have the style by itself: it is a region of its own."""
-        count = len(next(iter(features.values())).data)
-        statistics = {(n, layer): moments(features[layer][n:n + 1]) for layer in self.recipe.style for n in range(count)}
-        return style_loss(self.recipe, statistics, [self.region] * count)
+    def _statistics(self, features):
+        """{(number of the picture, layer): Moments}: each picture of the batch is a region, and has the style by itself."""
+        return {(n, layer): moments(features[layer][n:n + 1])
+                for layer in self.recipe.style for n in range(len(features[layer].data))}
 
     # ---- Kept on disk
 

@@ -440,6 +440,18 @@ def test_nan_stops_the_run_with_the_operation_that_made_it(model):
         run.step()
 
 
+def test_nan_is_told_in_tiles_too(model):
+    """Also one that only the style's loss makes, of features that are finite."""
+    run = in_tiles(32, picture(1, 70, 100), [Style(picture(2))], model, recipe())
+    run.pixels.data[0, 3, 3] = np.nan
+    with np.errstate(invalid="ignore"), pytest.raises(FloatingPointError, match="pad: NaN or infinity"):
+        run.step()
+    run = in_tiles(32, picture(1, 70, 100), [Style(picture(2))], model, recipe(loss="gram"))
+    run.objective.targets.regions[0].targets["features.3"][0, 0] = np.inf
+    with pytest.raises(FloatingPointError, match="mse_loss: NaN or infinity"):
+        run.step()
+
+
 # ---- Kept on disk ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("changes", [{}, {"average": 0.}, {"optimizer": "lbfgs", "smallest": 24, "first_steps": 8},
