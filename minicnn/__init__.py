@@ -36,5 +36,6 @@ from .training.attack import l2_attack, linf_attack
 from .training.classification import classify
 from .training.classifier import Training, TrainingSettings
 from .training.prediction import accuracy, predict
+from .training.run import Run
 
 __version__ = "0.1.0"

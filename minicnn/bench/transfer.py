@@ -101,7 +101,7 @@ class TorchVGG:
 
 
 class TorchGoal:
-    """The losses of goal.py for one style without masks."""
+    """The loss of generate/style/loss.py for one style without masks."""
 
     def __init__(self, network, recipe, content, style):
         self.network, self.recipe, self.content_picture, side = network, recipe, content, network.side

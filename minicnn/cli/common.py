@@ -1,6 +1,5 @@
 """What the commands share: declaring one, numbers on the command line, places to write to, opinions of pictures."""
 import argparse
-import contextlib
 import math
 import sys
 from pathlib import Path
@@ -144,20 +143,6 @@ def require_checkpoint(checkpoint, resume):
     if not resume and checkpoint.exists():
         raise ValueError(f"{checkpoint} holds a run already: go on with --resume, or delete it or choose another -o to "
                          "start anew")
-
-
-@contextlib.contextmanager
-def resuming(checkpoint):
-    """Whatever a damaged checkpoint leads to within it is told with its name and the mend."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as error:
-        if str(checkpoint) in str(error):        # it says so itself
-            raise
-        raise ValueError(f"{checkpoint} is damaged: delete it, and begin anew without --resume "
-                         f"({type(error).__name__}: {error})") from error
 
 
 def load_model(name_or_path, network=None, device="cpu"):

@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import __version__, images, models
 from ..core.backend import chosen_device, to_device
@@ -20,13 +19,12 @@ from ..generate.style.recipes import DTYPES, LOSS_NAMES, OPTIMIZERS, PRESETS, ST
 from ..generate.style.transfer import Style, Transfer, of_side
 from ..inside.feature_maps import POOLINGS
 from ..models.stylizer import is_stylizer, load_stylizer
-from ..training.classifier import finished_first
+from ..training.run import Run
 from .common import (add_command, add_device, add_model, amount, load_model, natural, positive, require_checkpoint,
-                     require_writable, resuming)
+                     require_writable)
 
 SIDE = 256                                       # of the result where none is asked for
 PREVIEW_SECONDS = 3                              # between two previews, and before the first
-CHECKPOINT_SECONDS = 30
 MOST_FRAMES, FRAME_SIDE = 30, 256                # of the animation
 COLOURS = ("style", "keep", *MATCHES)
 STRETCHED = .03                                  # by so much may a mask's proportions differ before it is said
@@ -138,15 +136,20 @@ def run_style(args):
         return_freed_memory()
     model, weights_path = load_model(args.model, device=args.device)
     transfer, finish = _begun(args, model)
+    run = Run(transfer, checkpoint, title="drawing")
     if args.resume:
-        with resuming(checkpoint):
-            transfer.resume(checkpoint)
+        run.resume()
     _introduce(args, transfer)
-    keeper = Keeper(args, transfer, finish, checkpoint, settings_of(args, weights_path))
-    if not keeper.run():
+    previews = Previews(args, transfer, finish, settings_of(args, weights_path))
+    try:
+        run.run(previews)
+    except KeyboardInterrupt:
+        previews.write_all()
         print(f"minicnn: stopped; {args.output} is the picture so far, the same command with --resume goes on",
               file=sys.stderr)
         return 130
+    previews.write_all()
+    checkpoint.unlink(missing_ok=True)
     height, width = transfer.pixels.shape[1:3]
     print(f"wrote {args.output}, {width} x {height} pixels, in {time.perf_counter() - started:.1f} s")
     return 0
@@ -288,59 +291,41 @@ def _introduce(args, transfer):
         print(f"a network for photographs draws finer: {fetching}--model vgg19")
 
 
-class Keeper:
-    """Runs a transfer and keeps what comes of it on the way: the picture as it is so far, checkpoints, the animation.
+class Previews:
+    """Writes what a transfer has drawn: on its way, as a callback of the run, and in the end.
 
     The animation shows what this process has drawn: of one that was stopped, up to there; after --resume, from there.
 
-
     finish     makes of the Transfer's picture what is written
+    settings   are written into the files
     """
 
-    def __init__(self, args, transfer, finish, checkpoint, settings):
-        self.args, self.transfer, self.finish, self.checkpoint, self.settings = args, transfer, finish, checkpoint, settings
+    def __init__(self, args, transfer, finish, settings):
+        self.args, self.transfer, self.finish, self.settings = args, transfer, finish, settings
         self.frames, self.every = [], -(-transfer.progress()[1] // MOST_FRAMES)
-        self.preview = self.saved = time.perf_counter()
+        self.written = time.perf_counter()
 
-    def run(self):
-        """To the end, or until Ctrl-C, after which there is a checkpoint.  Returns whether the end was reached."""
-        done, steps = self.transfer.progress()
-        with tqdm(initial=done, total=steps, desc="drawing", unit="step", leave=False, disable=None) as progress:
-            try:
-                while not self.transfer.finished():
-                    with finished_first():
-                        self.transfer.step()
-                        progress.update()
-                    self._look()
-            except KeyboardInterrupt:
-                self.transfer.save(self.checkpoint)
-                self._write_all()
-                return False
-        self._write_all()
-        self.checkpoint.unlink(missing_ok=True)
-        return True
-
-    def _look(self):
+    def __call__(self, transfer):
         """After a step: what is due now."""
-        now, (done, _) = time.perf_counter(), self.transfer.progress()
-        if self.args.animate and done % self.every == 0:
-            self.frames.append(of_side(self.finish(self.transfer.picture())[..., :3], FRAME_SIDE))
-        if now - self.preview > PREVIEW_SECONDS:
+        if self.args.animate and transfer.progress()[0] % self.every == 0:
+            self.frames.append(self._frame())
+        if time.perf_counter() - self.written > PREVIEW_SECONDS:
             self._write()
-            self.preview = time.perf_counter()
-        if now - self.saved > CHECKPOINT_SECONDS:
-            self.transfer.save(self.checkpoint)
-            self.saved = time.perf_counter()
+            self.written = time.perf_counter()
+
+    def write_all(self):
+        """The picture as it is now, and the animation."""
+        self._write()
+        if self.args.animate:
+            last = self._frame()
+            frames = [np.clip(images.resize(frame, last.shape[:2]), 0, 1) for frame in [*self.frames, last]]
+            images.write_animation(frames, self.args.animate, settings=self.settings)
 
     def _write(self):
         images.write_image(self.finish(self.transfer.picture()), self.args.output, self.settings)
 
-    def _write_all(self):
-        self._write()
-        if self.args.animate:
-            last = of_side(self.finish(self.transfer.picture())[..., :3], FRAME_SIDE)
-            frames = [np.clip(images.resize(frame, last.shape[:2]), 0, 1) for frame in [*self.frames, last]]
-            images.write_animation(frames, self.args.animate, settings=self.settings)
+    def _frame(self):
+        return of_side(self.finish(self.transfer.picture())[..., :3], FRAME_SIDE)
 
 
 def settings_of(args, weights_path, pictures=None):

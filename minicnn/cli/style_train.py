@@ -4,15 +4,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import images, models
 from ..generate.style.one_pass import StylizerSettings, StylizerTraining
 from ..generate.style.recipes import recipe_for
 from ..models.stylizer import save_stylizer
-from ..training.classifier import finished_first
-from .common import add_command, add_device, add_model, amount, load_model, natural, positive, require_writable, resuming
-from .style import CHECKPOINT_SECONDS, checkpoint_beside, help_of, settings_of
+from ..training.run import Run
+from .common import add_command, add_device, add_model, amount, load_model, natural, positive, require_writable
+from .style import checkpoint_beside, help_of, settings_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -51,10 +50,12 @@ def run_style_train(args):
     started, checkpoint = time.perf_counter(), checkpoint_beside(args)
     require_writable(args.output, [".safetensors"], [models.find(args.model)])
     training, weights_path = _training(args)
+    run = Run(training, checkpoint, title="learning", figures=lambda: {"loss": f"{training.losses[-1]:.3f}"})
     if args.resume:
-        with resuming(checkpoint):
-            training.resume(checkpoint)
-    if not _learn(training, checkpoint):
+        run.resume()
+    try:
+        run.run()
+    except KeyboardInterrupt:
         print("minicnn: stopped; the checkpoint is written, the same command with --resume goes on", file=sys.stderr)
         return 130
     settings = settings_of(args, weights_path, [args.style])
@@ -83,23 +84,3 @@ def _pictures_in(folder):
     if not found:
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}): name a folder with photographs")
     return found
-
-
-def _learn(training, checkpoint):
-    """To the end, or until Ctrl-C, after which there is a checkpoint.  Returns whether the end was reached."""
-    saved = time.perf_counter()
-    with tqdm(initial=training.step_number, total=training.lessons.steps, desc="learning", unit="step", leave=False,
-              disable=None) as progress:
-        try:
-            while training.step_number < training.lessons.steps:
-                with finished_first():
-                    training.step()
-                progress.update()
-                progress.set_postfix(loss=f"{training.losses[-1]:.3f}")
-                if time.perf_counter() - saved > CHECKPOINT_SECONDS:
-                    training.save(checkpoint)
-                    saved = time.perf_counter()
-        except KeyboardInterrupt:
-            training.save(checkpoint)
-            return False
-    return True

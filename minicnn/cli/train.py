@@ -4,11 +4,9 @@ import dataclasses
 import functools
 import shlex
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import models
 from ..core import processes, threads
@@ -21,10 +19,10 @@ from ..inside.statistics import statistics, statistics_table
 from ..training.classifier import OPTIMIZERS, SCHEDULES, Training, TrainingSettings
 from ..training.curves import learning_curves, write_csv
 from ..training.prediction import accuracy
+from ..training.run import Estimate
 from .common import (add_command, add_data, add_device, add_network, amount, load_data, load_model, natural, positive,
-                     require_checkpoint, require_writable, resuming)
+                     require_checkpoint, require_writable)
 
-FIRST_STEPS = 10                                 # are timed for the estimate
 DEFAULTS = TrainingSettings()
 
 
@@ -117,8 +115,7 @@ def run_train(args):
     start = _start_of_pictures(train)
     training = Training(_first_model(args, train).to(args.device), train, _settings(args), checkpoint)
     if args.resume:
-        with resuming(checkpoint):
-            training.resume()
+        training.resume()
     if processes.rank() == 0:
         _introduce(training, args)
     try:
@@ -202,31 +199,6 @@ def _balance(dataset):
     if len(set(counts.values())) == 1:
         return f"{len(counts)}, {next(iter(counts.values())):,} pictures each"
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-class Estimate:
-    """Tells after the first steps how long the rest will take.  It is called after each step of the training."""
-
-    def __init__(self):
-        self.calls, self.started = 0, None
-
-    def __call__(self, training):
-        self.calls += 1
-        if self.calls == 1:                      # the first step is slower: it wakes threads and fills caches
-            self.started = time.perf_counter()
-        if self.calls == 1 + FIRST_STEPS and processes.rank() == 0:
-            step = (time.perf_counter() - self.started) / FIRST_STEPS
-            steps = (training.settings.epochs - training.epoch) * len(training.batches) - training.batch
-            tqdm.write(f"{step:.2f} s a step: about {duration(step * steps)} for the rest")
-            sys.stdout.flush()
-
-
-def duration(seconds):
-    """4000  ->  '1 h 7 min'"""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _stopped(args):

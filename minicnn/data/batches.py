@@ -19,6 +19,7 @@ class Batches:
 
         for x, labels in batches.epoch(3): ...              # len(batches) times
         for x, labels in batches.epoch(3, start=120): ...   # the rest of the same epoch
+        x, labels = batches.batch(3, 120)                   # one of them alone
     """
 
     def __init__(self, dataset, size, seed=0, augment=None, shuffle=True, drop_last=True):
@@ -45,6 +46,10 @@ class Batches:
         order = self._order(number)
         for k in range(start, len(self)):
             yield self._batch(number, k, order[k * self.size:(k + 1) * self.size])
+
+    def batch(self, number, k):
+        """Batch k of epoch `number`, as `epoch` yields it."""
+        return next(self.epoch(number, k))
 
     def _order(self, number):
         if not self.shuffle:

@@ -40,7 +40,8 @@ def save(model_or_state, path, metadata=None, dtype=None):
 def read(path, dtype=np.float32):
     """(state, metadata) of a safetensors file: a dict name -> array in the order of the names, and a dict of strings.
 
-    Floating arrays of 16, 32 or 64 bits come as `dtype`; whole numbers and booleans keep their type.
+    Floating arrays of 16, 32 or 64 bits come as `dtype`, or as they are if that is None; whole numbers and booleans keep
+    their type.
     Raises FileNotFoundError, or ValueError when the file is not a sound safetensors file.
     """
     require_file(path)

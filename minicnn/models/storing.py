@@ -3,7 +3,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from ..files import weights
+from ..files import checkpoint, weights
 from ..files.userfile import is_place
 from ..layers import init
 from . import stylizer
@@ -11,7 +11,6 @@ from .networks import build, network_name
 from .published import cached, is_known
 from .start import ClassGaussian
 
-CHECKPOINTS = ("training", "style", "stylizing")     # what else a safetensors file may be, by what it says of itself
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -73,8 +72,8 @@ def _what_else(metadata, path):
     """What a file is that describes no classifier, and what to do with it."""
     if stylizer.KEY in metadata:
         return f"is a network that stylises, no classifier: minicnn style photo.jpg --model {path} -o out.png"
-    if any(key in metadata for key in CHECKPOINTS):
-        return "is a checkpoint, no network: the command that wrote it goes on from there with --resume"
+    if kind := checkpoint.kind_of(metadata):
+        return f"is the checkpoint of a {kind} run, no network: the command that wrote it goes on from there with --resume"
     return (f"holds weights but does not say of which network: for weights of others, minicnn weights import {path} "
             "--network NAME -o new.safetensors; in Python, build the network, and minicnn.load_into(model, path)")
 

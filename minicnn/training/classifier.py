@@ -1,32 +1,27 @@
-"""Learning: the training loop, its checkpoints, and the measures of a classifier.
+"""A classifier learns: what a step is, what an epoch ends with, and what a training depends on.
 
-A run is described by `TrainingSettings` and carried by `Training`.  Order, augmentation and attacks are functions of (seed,
-epoch, batch), so a checkpoint needs no generator for them: weights, optimizer, average, the place in the run and where
-each dropout layer's stream has got to are the whole state, and a resumed run ends in the same weights as an undisturbed
-one.
+A training is described by `TrainingSettings` and carried to its end as any run is: see run.py.  Order, augmentation and
+attacks are functions of (seed, epoch, batch), so a checkpoint needs no generator for them: weights, optimizer, average, the
+place and where each dropout layer's stream has got to are the whole state.
 """
-import contextlib
 import copy
 import dataclasses
-import json
-import signal
-import threading
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from ..core import processes
 from ..core.backend import to_device
 from ..core.tensor import Tensor, raise_first_nonfinite
 from ..core.threads import slices
 from ..data import Batches, augment
-from ..files import weights
+from ..files.checkpoint import joined_state, load_joined_state
 from ..layers.dropout import Dropout
 from ..layers.loss import cross_entropy
 from ..optim import SGD, Adam, AdamW, Cosine, OneCycle, StepDecay, WeightAverage
 from .attack import l2_attack
 from .prediction import accuracy
+from .run import Run, finished_first, saved_when_stopped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +75,11 @@ SCHEDULES = {                                    # of settings and the number of
 
 
 class Training:
-    """One run: network, optimizer and place.   Training(model, data, settings, path).run(test)
+    """One training: network, optimizer and place.   Training(model, data, settings, path).run(test)
 
     path is the checkpoint, written after every epoch and every `save_every` steps, atomically; None writes none.
     """
+    kind = "training"
 
     def __init__(self, model, data, settings, path=None, save_every=200):
         if settings.batch < processes.count():
@@ -102,51 +98,59 @@ class Training:
 
         callback, after_epoch   None, or a function of this Training, called after every step, or epoch
         """
-        try:
+        with saved_when_stopped(self.save):
             while self.epoch < self.settings.epochs:
                 self.run_epoch(test, quiet, callback)
                 if after_epoch:
                     after_epoch(self)
-        except KeyboardInterrupt:
-            self.save()
-            raise
         return self.history
 
     def run_epoch(self, test=None, quiet=False, callback=None):
         """The rest of the current epoch, then its line."""
         started, self.model = time.perf_counter(), self.model.train()
-        bar = tqdm(self.batches.epoch(self.epoch, self.batch), initial=self.batch, total=len(self.batches), leave=False,
-                   desc=f"epoch {self.epoch + 1}/{self.settings.epochs}", disable=quiet or processes.rank() > 0 or None)
-        for x, labels in bar:
-            share = slices(len(labels), processes.count())[processes.rank()]
-            with finished_first():
-                self.step(x[share], labels[share])
-            bar.set_postfix(loss=f"{self.sums[0] / self.sums[2]:.3f}")
-            if callback:
-                callback(self)
-            if self.batch % self.save_every == 0 and self.batch < len(self.batches):
-                self.save()
+        run = Run(self, self.path, save_steps=self.save_every, title=f"epoch {self.epoch + 1}/{self.settings.epochs}",
+                  figures=lambda: {"loss": f"{self.sums[0] / self.sums[2]:.3f}"}, quiet=quiet)
+        run.advance(callback, until=(self.epoch + 1) * len(self.batches))
         self._close_epoch(test, time.perf_counter() - started, quiet)
 
+    def progress(self):
+        """(steps done, steps altogether)"""
+        return self._steps_done(), self.settings.epochs * len(self.batches)
+
+    def _steps_done(self):
+        return self.epoch * len(self.batches) + self.batch
+
     @np.errstate(over="ignore", invalid="ignore")                # a NaN is told with the operation's name instead
-    def step(self, pictures, labels):
+    def step(self):
         """One batch: attack it if asked, predict, learn.  Raises FloatingPointError when the loss is not finite."""
-        settings, device = self.settings, self.model.device
-        x = pictures = to_device(pictures, device)
-        labels = to_device(labels, device)
-        if settings.epsilon:
-            rng = np.random.default_rng([settings.seed, self.epoch, self.batch, 1])
-            x = l2_attack(self.model, x, labels, settings.epsilon, settings.attack_step, settings.attack_steps, rng)
+        pictures, labels = self._next_batch()
+        x = self._attacked(pictures, labels) if self.settings.epsilon else pictures
         logits = self.model(x)
-        loss = cross_entropy(logits, labels, settings.label_smoothing)
+        loss = cross_entropy(logits, labels, self.settings.label_smoothing)
         if not np.isfinite(loss.item()):
             self._explain_nonfinite(pictures, x, labels)
+        self._learn(loss, len(labels))
+        self._count(loss, logits, labels)
+        self.batch += 1
+
+    def _next_batch(self):
+        """(pictures, labels) of the batch at this place, or this process's share of them, on the network's device."""
+        pictures, labels = self.batches.batch(self.epoch, self.batch)
+        share = slices(len(labels), processes.count())[processes.rank()]
+        return to_device(pictures[share], self.model.device), to_device(labels[share], self.model.device)
+
+    def _attacked(self, pictures, labels):
+        settings, rng = self.settings, np.random.default_rng([self.settings.seed, self.epoch, self.batch, 1])
+        return l2_attack(self.model, pictures, labels, settings.epsilon, settings.attack_step, settings.attack_steps, rng)
+
+    def _learn(self, loss, pictures):
         self.optimizer.zero_grad()
-        self._backward(loss, len(labels))
-        self.optimizer.lr = self.schedule(self.epoch * len(self.batches) + self.batch)
+        self._backward(loss, pictures)
+        self.optimizer.lr = self.schedule(self._steps_done())
         self.optimizer.step()
         self.average.update()
-        self.batch += 1
+
+    def _count(self, loss, logits, labels):
         truth = labels if labels.ndim == 1 else labels.argmax(axis=1)            # mixup makes probabilities
         hits = (logits.argmax(axis=1) == truth).sum()
         self.sums += loss.item() * len(labels), float(hits), len(labels)
@@ -188,86 +192,43 @@ class Training:
         twin.load_state_dict(dict(zip(twin.state_dict(), self.average.averaged())))
         return twin.eval()
 
+    # ---- Kept on disk
+
     def save(self):
         """Write the checkpoint, whole or not at all."""
-        if self.path is None or processes.rank() > 0:
-            return
-        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "average": self.average.state_dict()}
-        arrays = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
-        place = {"epoch": self.epoch, "batch": self.batch, "sums": self.sums.tolist(), "history": self.history,
-                 "dropout": {name: [stream.seed, stream.offset] for name, stream in _streams(self.model).items()},
-                 "settings": self._described()}
-        weights.save(arrays, self.path, {"training": place})
+        Run(self, self.path).save()
 
     def resume(self):
-        """Go on from the checkpoint.
+        """Go on from the checkpoint.  What is raised where it cannot be, see Run.resume."""
+        Run(self, self.path).resume()
 
-        Raises FileNotFoundError when there is none, ValueError when it was made with other settings, another number of
-        pictures or another network.
-        """
-        arrays, metadata = weights.read(self.path)
-        if "training" not in metadata:
-            raise ValueError(f"{self.path} holds weights but no training run: it cannot be resumed")
-        place = json.loads(metadata["training"])
-        _require_same_settings(place["settings"], self._described(), self.path)
-        try:
-            self._restore(_parts(arrays), place.get("dropout", {}))
-        except ValueError as error:
-            raise ValueError(f"{self.path} is a run of another network, resume with the same one: {error}") from error
+    def described(self):
+        """What the result depends on, besides what the pictures show: settings, and of which layers the network is made."""
+        return {**dataclasses.asdict(self.settings), "pictures": len(self.batches.dataset),
+                "network": {name: list(array.shape) for name, array in self.model.state_dict().items()},
+                "dropout layers": list(_streams(self.model))}
+
+    def state(self):
+        """(arrays, place) of all that the next step depends on."""
+        place = {"epoch": self.epoch, "batch": self.batch, "sums": self.sums.tolist(), "history": self.history,
+                 "dropout": {name: [stream.seed, stream.offset] for name, stream in _streams(self.model).items()}}
+        return joined_state(**self._owners()), place
+
+    def restore(self, arrays, place):
+        """Take on what `state` gave."""
+        load_joined_state(arrays, **self._owners())
+        for name, stream in _streams(self.model).items():
+            stream.seed, stream.offset = place["dropout"][name]
         self.epoch, self.batch, self.history = place["epoch"], place["batch"], place["history"]
         self.sums = np.array(place["sums"])
 
-    def _described(self):
-        return {**dataclasses.asdict(self.settings), "pictures": len(self.batches.dataset)}
-
-    def _restore(self, part, places):
-        self.model.load_state_dict(part["model"])
-        self.optimizer.load_state_dict(part["optimizer"])
-        self.average.load_state_dict(part["average"])
-        streams = _streams(self.model)
-        if streams.keys() != places.keys():
-            raise ValueError(f"its dropout layers are {list(places)}, those of this network {list(streams)}")
-        for name, stream in streams.items():
-            stream.seed, stream.offset = places[name]
-
-
-@contextlib.contextmanager
-def finished_first():
-    """Within it Ctrl-C waits for the end of the block: a step that is half done could not be resumed exactly."""
-    if threading.current_thread() is not threading.main_thread():
-        yield                                    # only the main thread hears Ctrl-C, or may change what it does
-        return
-    asked = []
-    before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        signal.raise_signal(signal.SIGINT)
+    def _owners(self):
+        return {"model": self.model, "optimizer": self.optimizer, "average": self.average}
 
 
 def _streams(model):
     """{name: Philox} of all dropout layers."""
     return {name: module.rng for name, module in model.named_modules() if isinstance(module, Dropout)}
-
-
-def _parts(arrays):
-    """{"model.x": a, "optimizer.y": b}  ->  {"model": {"x": a}, "optimizer": {"y": b}, "average": {}}"""
-    parts = {"model": {}, "optimizer": {}, "average": {}}
-    for name, array in arrays.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = array
-    return parts
-
-
-def _require_same_settings(saved, wanted, path):
-    different = [f"{name} was {saved[name]}, now {wanted.get(name)}"
-                 for name in saved if saved[name] != wanted.get(name)]
-    if different:
-        raise ValueError(f"{path} is a run with other settings ({'; '.join(different)}): resume with the same ones, "
-                         "or start anew under another name")
 
 
 def _line(row, epochs):

@@ -210,7 +210,7 @@ def test_files_that_are_no_network(run, tmp_path):
 
 def test_a_checkpoint_is_no_network(run, cifar):
     assert run(f"{SMALL} --epochs 1 -o net.safetensors --data", cifar)[0] == 0
-    assert_one_line(run("summary --model net.ckpt")[2], "net.ckpt is a checkpoint, no network", "--resume")
+    assert_one_line(run("summary --model net.ckpt")[2], "net.ckpt is the checkpoint of a training run, no network", "--resume")
 
 
 @pytest.mark.parametrize("words", ["--debug invert cat --model nix", "invert cat --model nix --debug",
@@ -722,17 +722,23 @@ def test_a_checkpoint_is_not_overwritten_and_resume_goes_on(run, cifar):
     assert_one_line(err, "net.ckpt", "epochs was 1, now 2")
     code, _, err = run(f"{SMALL} --widths 4/7 --epochs 1 -o net.safetensors --resume --data", cifar)
     assert code == 1
-    assert_one_line(err, "net.ckpt", "another network")
+    assert_one_line(err, "net.ckpt is a training run with other settings (network.features.5.weight was", "[3, 3, 4, 7]")
     code, out, _ = run(f"{SMALL} --epochs 1 -o net.safetensors --resume --data", cifar)
     assert code == 0 and "going on after 1 epochs and 0 steps" in out
 
 
-@pytest.mark.parametrize("place", ["{", "{}", "[]", '{"settings": {}}'])
-def test_a_damaged_checkpoint_is_named(run, cifar, place):
-    weights.save({"x": np.zeros(3, np.float32)}, "net.ckpt", {"training": place})
-    code, _, err = run(f"{SMALL} --epochs 1 -o net.safetensors --resume --data", cifar)
-    assert code == 1
-    assert_one_line(err, "net.ckpt", "--resume" if "settings" not in place else "")
+@pytest.mark.parametrize("field", ["place", "settings"])
+def test_a_damaged_checkpoint_is_named(run, cifar, field):
+    words = f"{SMALL} --epochs 1 -o net.safetensors --data"
+    assert run(words, cifar)[0] == 0
+    state, metadata = weights.read("net.ckpt")
+    for text in ("{", "[]", "7", "{}")[:4 if field == "place" else 3]:
+        weights.save(state, "net.ckpt", {**metadata, field: text})
+        code, _, err = run(f"{words.replace('--data', '--resume --data')}", cifar)
+        assert code == 1
+        assert_one_line(err, "net.ckpt is damaged: delete it, and begin anew without --resume (")
+    weights.save({"x": np.zeros(3, np.float32)}, "net.ckpt", metadata)
+    assert_one_line(run(f"{SMALL} --epochs 1 -o net.safetensors --resume --data", cifar)[2], "net.ckpt is damaged")
     Path("net.ckpt").write_bytes(Path("net.ckpt").read_bytes()[:-5])
     assert_one_line(run(f"{SMALL} --epochs 1 -o net.safetensors --resume --data", cifar)[2], "net.ckpt cannot be read")
 

@@ -354,19 +354,27 @@ def test_a_run_that_was_stopped_is_not_lost_and_one_that_ended_leaves_nothing(ru
         assert run(words)[0] == 0 and not checkpoint.exists()
 
 
-@pytest.mark.parametrize("words, key, field", [(f"style photo.png one.png -o out.png {FEW}", "style", "transfer"),
-                                               (f"{LEARN} --steps 3", "stylizing", "training")])
-def test_a_damaged_checkpoint_is_named(run, photographs, monkeypatch, words, key, field):
+@pytest.mark.parametrize("words, kind", [(f"style photo.png one.png -o out.png {FEW}", "style transfer"),
+                                         (f"{LEARN} --steps 3", "style training")])
+def test_a_damaged_checkpoint_is_named(run, photographs, monkeypatch, words, kind):
     for owner in (Transfer, StylizerTraining):
-        monkeypatch.setattr(owner, "_described", lambda self: "this one")
+        monkeypatch.setattr(owner, "described", lambda self: {"this": "one"})
     path = Path(words.split("-o ")[1].split()[0] + ".ckpt")
-    for place in ("{", "[]", json.dumps({field: "this one"})):
-        weights.save({"x": np.zeros(3, np.float32)}, path, {key: place})
+    for settings, place in (("{", "{}"), ("[]", "{}"), ('{"this": "one"}', "{"), ('{"this": "one"}', "[]"),
+                            ('{"this": "one"}', "{}")):
+        weights.save({"x": np.zeros(3, np.float32)}, path, {"checkpoint": kind, "settings": settings, "place": place})
         code, _, err = run(f"{words} --resume")
         assert code == 1 and err.startswith(f"minicnn: error: {path} is damaged: delete it, and begin anew without --resume (")
         assert err.count("\n") == 1
     path.write_bytes(path.read_bytes()[:-5])
     assert f"{path} cannot be read" in run(f"{words} --resume")[2]
+
+
+def test_the_checkpoint_of_another_command_is_told_by_what_it_is(run, photographs):
+    weights.save({"x": np.zeros(3, np.float32)}, "out.png.ckpt", {"checkpoint": "style training", "settings": "{}", "place": "{}"})
+    code, _, err = run(f"style photo.png one.png -o out.png --resume {FEW}")
+    assert code == 1 and err == ("minicnn: error: out.png.ckpt is the checkpoint of a style training run, not of a style transfer "
+                                 "run: the command that wrote it goes on from there with --resume\n")
 
 
 def test_a_better_network_is_fetched_only_once(run, capsys, monkeypatch, tmp_path):

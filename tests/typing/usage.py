@@ -128,5 +128,6 @@ def pictures() -> None:
     several = [mc.generate.Style(cats[0]), mc.generate.Style(cats[1], weight=2.)]
     picture = mc.generate.Transfer(photograph, several, model, style, size=96).run()
     with model.frozen() as frozen:
-        seen = mc.generate.Extractor(frozen, ["features.3"])(picture[None])["features.3"]
+        frozen(picture[None])
+    seen = mc.generate.FeatureMaps(model, ["features.3"])(picture[None])["features.3"]
     print(seen.shape, mc.classify(model, photograph, crops=10), mc.init.kaiming((3, 3, 3, 8), rng=0).dtype)

@@ -29,7 +29,7 @@ class Plan:
     pairs: int = MOST_PAIRS
 
 
-def planned(memory, extractor, recipe, content, styles, size, style_scale=1.):
+def planned(memory, feature_maps, recipe, content, styles, size, style_scale=1.):
     """The Plan of a transfer that takes at most `memory` bytes; None: as much as it likes.
 
     content, styles, size, style_scale   as in Transfer, `size` the longer side of the result
@@ -38,8 +38,8 @@ def planned(memory, extractor, recipe, content, styles, size, style_scale=1.):
     if memory is None:
         return Plan()
     masked = sum(style.mask is not None for style in styles)
-    picture, a_pixel = _bytes(content, size, recipe), bytes_a_pixel(extractor, recipe, masked)
-    step, between = _besides(extractor, recipe, content, styles, size, style_scale)
+    picture, a_pixel = _bytes(content, size, recipe), bytes_a_pixel(feature_maps, recipe, masked)
+    step, between = _besides(feature_maps, recipe, content, styles, size, style_scale)
     small, pairs = (3 * RIM) ** 2 * a_pixel, 0
     if recipe.optimizer == "lbfgs":
         free = min((memory - between) / PAIR_BETWEEN, (memory - step - max(small, (memory - step) / 2)) / PAIR_STEP)
@@ -49,11 +49,11 @@ def planned(memory, extractor, recipe, content, styles, size, style_scale=1.):
     return Plan((math.isqrt(int((memory - step) / a_pixel)) - 2 * RIM) // GRID * GRID, pairs or MOST_PAIRS)
 
 
-def _besides(extractor, recipe, content, styles, size, style_scale):
+def _besides(feature_maps, recipe, content, styles, size, style_scale):
     """(bytes during a step, bytes between two), beside the tile and the pairs of L-BFGS."""
     picture = _bytes(content, size, recipe)
     there = PROGRAM + content.nbytes + sum(style.picture.nbytes for style in styles)
-    there += 2 * sum(parameter.data.nbytes for parameter in extractor.model.parameters())
+    there += 2 * sum(parameter.data.nbytes for parameter in feature_maps.model.parameters())
     if size != max(content.shape[:2]) or recipe.dtype != "float32":
         there += picture                                                         # the content once more
     drawn = max(_bytes(style.picture, style_scale * size, recipe) for style in styles)        # one at a time is measured
@@ -74,16 +74,16 @@ def _bytes(picture, side, recipe):
     return 3 * side ** 2 * min(picture.shape[:2]) / max(picture.shape[:2]) * np.dtype(recipe.dtype).itemsize
 
 
-def bytes_a_pixel(extractor, recipe, masked=0):
+def bytes_a_pixel(feature_maps, recipe, masked=0):
     """About how much memory the feature maps of a tile and their gradients take, for each of its pixels.
 
     Every operation's output is kept for the gradient, and while it is computed there are about as many numbers again, and
     a third of that for what operations need on the way.  Each of `masked` regions weighs the maps of the style's layers,
     twice.
     """
-    sizes, x = [], tensor(np.zeros((1, PROBE, PROBE, 3), np.float32)).to(extractor.model.device)
+    sizes, x = [], tensor(np.zeros((1, PROBE, PROBE, 3), np.float32)).to(feature_maps.model.device)
     with no_grad(), instrumented(functools.partial(_noting_size, sizes)):
-        maps = extractor(x)
+        maps = feature_maps(x)
     numbers = sum(sizes) + 2 * masked * sum(maps[layer].size for layer in recipe.style)
     return 2.6 * np.dtype(recipe.dtype).itemsize * numbers / PROBE ** 2
 

@@ -1,9 +1,8 @@
 """One style, learned: a Stylizer is trained until what it makes of photographs has their content and that style.
 
-The loss is the one of a style transfer (see goal.py); only the leaves are others, the weights of a network instead of
-pixels.  So after the training a transfer is a single pass.
+The loss is the one of a style transfer, see loss.py; only the leaves are others, the weights of a network instead of pixels.
+So after the training a transfer is a single pass.
 """
-import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,12 +10,15 @@ import numpy as np
 from ...core.backend import to_device
 from ...core.tensor import no_grad, raise_first_nonfinite, tensor
 from ...files import weights
+from ...files.checkpoint import joined_state, load_joined_state
 from ...images import read_image, resize
 from ...inside.feature_maps import FeatureMaps
-from ...layers.loss import mse_loss
 from ...models.stylizer import Stylizer
 from ...optim import Adam, Cosine
-from ..objectives import roughness
+from ...training.run import Run
+from .loss import Targets, content_scales, total_loss
+from .regions import Region
+from .targets import as_batch, of_side, style_targets
 from .textures import LOSSES, moments
 from .tiles import Tiling
 
@@ -79,37 +81,32 @@ class StylizerTraining:
     style         (H, W, 3) in 0..1, of whatever size: it is looked at with its longer side three crops long
     photographs   paths of picture files
     model         the network in whose features pictures are compared;  recipe: a StyleRecipe, of its layers and weights
+    With a checkpoint, progress and resuming: Run(training, path).run(), see training/run.py.
     """
+    kind = "style training"
 
     def __init__(self, style, photographs, model, recipe, lessons=StylizerSettings()):
         if recipe.loss not in LOSSES:
             raise ValueError(f"a stylizer learns with one of the losses {', '.join(LOSSES)}, not {recipe.loss!r}")
         self.recipe, self.lessons, self.step_number, self.losses = recipe, lessons, 0, []
         self.style, self.model = style, model
-        extractor = FeatureMaps(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
-        self.tiling = Tiling(extractor, recipe.margin)
+        feature_maps = FeatureMaps(model, dict.fromkeys([*recipe.style, *recipe.content]), recipe.pooling)
+        self.tiling = Tiling(feature_maps, recipe.margin)
         self.crops = Crops(photographs, lessons.side, lessons.seed)
-        self.goals = self._goals(np.clip(resize(style, 3 * lessons.side, "lanczos"), 0, 1))
+        picture = as_batch(of_side(style, 3 * lessons.side), self.tiling, recipe)
+        self.region = Region(targets=style_targets(self.tiling, recipe, [picture], [1.]))
         self.network = Stylizer(lessons.width, lessons.blocks, lessons.seed).to(model.device)
         self.optimizer = Adam(self.network.parameters(), lessons.lr)
         self.schedule = Cosine(lessons.lr, lessons.steps)
 
-    def _goals(self, style):
-        with no_grad():
-            maps = self._maps(tensor(style[None]).to(self.model.device))
-        return {layer: LOSSES[self.recipe.loss][0](moments(maps[layer]).arrays()) for layer in self.recipe.style}
-
-    def _maps(self, x):
-        """{layer: feature maps} of pictures x (N, H, W, 3), as a style transfer sees them."""
-        return {layer: look.map for layer, look in self.tiling.whole(x).items()}
-
     def run(self, callback=None):
         """To the end; returns the network.   callback: None, or a function of this training after a step"""
-        while self.step_number < self.lessons.steps:
-            self.step()
-            if callback:
-                callback(self)
+        Run(self, quiet=True).run(callback)
         return self.network.eval()
+
+    def progress(self):
+        """(steps done, steps altogether)"""
+        return self.step_number, self.lessons.steps
 
     def step(self):
         """One batch.  Raises FloatingPointError, with the operation's name, when the loss is no longer finite."""
@@ -126,47 +123,42 @@ class StylizerTraining:
 
     def loss(self, x):
         """Of photographs x (N, H, W, 3), an array: what the network makes of them, in content, style and roughness."""
-        y, recipe = self.network(x), self.recipe
-        maps = self._maps(y)
+        y, content = self.network(x), self._content_target(x)
+        targets = Targets(content, content_scales(self.recipe, [content]), [self.region] * len(x))
+        features = self._features(y)
+        return total_loss(self.recipe, y, features, self._statistics(features), targets)
+
+    def _content_target(self, x):
+        """{layer: features, arrays} of the photographs."""
         with no_grad():
-            wanted = self._maps(tensor(x))
-        content = sum(weight * mse_loss(maps[layer], wanted[layer].data) * (1 / self._size(wanted[layer].data))
-                      for layer, weight in recipe.content.items())
-        loss = recipe.content_weight * content + recipe.style_weight * self._style_loss(maps)
-        return loss + recipe.smoothness * roughness(y)
+            return {layer: y.data for layer, y in self._features(tensor(x), self.recipe.content).items()}
 
-    def _size(self, y):
-        return float((y * y).mean()) + 1e-8 if self.recipe.relative_content else 1.
+    def _features(self, x, layers=None):
+        """{layer: feature maps} of pictures x (N, H, W, 3), as a style transfer sees them."""
+        return {layer: here.values for layer, here in self.tiling.features(x, layers).items()}
 
-    def _style_loss(self, maps):
-        """The mean over the pictures: each has to have the style by itself."""
-        total, distance = sum(self.recipe.style.values()), LOSSES[self.recipe.loss][1]
-        return sum(weight / (total * len(maps[layer].data)) * distance(moments(maps[layer][n:n + 1]), self.goals[layer])
-                   for layer, weight in self.recipe.style.items() for n in range(len(maps[layer].data)))
+    def _statistics(self, features):
+        """{(number of the picture, layer): Moments}: each picture of the batch is a region, and has the style by itself."""
+        return {(n, layer): moments(features[layer][n:n + 1])
+                for layer in self.recipe.style for n in range(len(features[layer].data))}
 
     # ---- Kept on disk
 
-    def save(self, path):
-        """Write a checkpoint, whole or not at all."""
-        arrays = {**{f"network.{name}": array for name, array in self.network.state_dict().items()},
-                  **{f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}}
-        place = {"step": self.step_number, "losses": self.losses, "training": self._described()}
-        weights.save(arrays, path, {"stylizing": json.dumps(place)})
+    def state(self):
+        """(arrays, place) of all that the next step depends on."""
+        return joined_state(**self._owners()), {"step": self.step_number, "losses": self.losses}
 
-    def resume(self, path):
-        """Go on from a checkpoint.  Raises FileNotFoundError, or ValueError when it belongs to another training."""
-        arrays, metadata = weights.read(path)
-        place = json.loads(metadata.get("stylizing", "{}"))
-        if place.get("training") != self._described():
-            raise ValueError(f"{path} is no checkpoint of this training: take the same options, or begin anew "
-                             "without --resume")
-        for part, owner in (("network", self.network), ("optimizer", self.optimizer)):
-            owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
-                                   if name.startswith(part + ".")})
+    def restore(self, arrays, place):
+        """Take on what `state` gave."""
+        load_joined_state(arrays, **self._owners())
         self.step_number, self.losses = place["step"], place["losses"]
 
-    def _described(self):
+    def _owners(self):
+        return {"network": self.network, "optimizer": self.optimizer}
+
+    def described(self):
+        """What the result depends on: pictures by their hashes, the recipe, the lessons."""
         photographs = {str(i): picture for i, picture in enumerate(self.crops.pictures)}
-        return {"recipe": repr(self.recipe), "style": weights.hash_of({"style": self.style}),
-                "photographs": weights.hash_of(photographs), "network": weights.hash_of(self.model.features),
+        return {"style": weights.hash_of({"style": self.style}), "photographs": weights.hash_of(photographs),
+                "network": weights.hash_of(getattr(self.model, "features", self.model)), "recipe": asdict(self.recipe),
                 **asdict(self.lessons)}

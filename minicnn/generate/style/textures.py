@@ -64,42 +64,42 @@ def mixed(parts, weights):
 
 # ---- Losses: (what a style's Moments become once, how far a picture's Moments are from that) -----------------------
 
-def _gram_goal(style):
+def _gram_target(style):
     return style.products
 
 
-def gram_loss(picture, goal):
+def gram_loss(picture, target):
     """Mean squared difference of the Gram matrices (Gatys, Ecker and Bethge 2015, equation 4, for pictures of one size)."""
-    return mse_loss(picture.products, goal)
+    return mse_loss(picture.products, target)
 
 
-def _cloud_goal(style):
+def _cloud_target(style):
     return cloud(style.mean, style.covariance())
 
 
-def w2_loss(picture, goal):
+def w2_loss(picture, target):
     """Squared Wasserstein distance of the Gaussians, a channel: see wasserstein.py."""
-    return wasserstein(picture.mean, picture.covariance(), goal) / len(goal.mean)
+    return wasserstein(picture.mean, picture.covariance(), target) / len(target.mean)
 
 
-def _relative_goal(style):
-    return _cloud_goal(style), float(array_library(style.products).trace(style.products))
+def _relative_target(style):
+    return _cloud_target(style), float(array_library(style.products).trace(style.products))
 
 
-def relative_w2_loss(picture, goal):
+def relative_w2_loss(picture, target):
     """The same, as a share of the mean square of the style's own features: comparable between layers and networks."""
-    other, size = goal
+    other, size = target
     return wasserstein(picture.mean, picture.covariance(), other) / (size + 1e-8)
 
 
-def _widths_goal(style):
+def _widths_target(style):
     xp = array_library(style.mean)
     return style.mean, xp.sqrt(xp.maximum(xp.diagonal(style.covariance()), 0))
 
 
-def widths_loss(picture, goal):
+def widths_loss(picture, target):
     """Mean squared differences of each channel's mean and standard deviation (Huang and Belongie 2017, equation 13)."""
-    mean, deviation = goal
+    mean, deviation = target
     variance = diagonal(picture.covariance())
     return mse_loss(picture.mean, mean) + mse_loss(sqrt(variance.clip(low=0.) + 1e-8), deviation)
 
@@ -111,8 +111,8 @@ def diagonal(matrix):
     return xp.diagonal(matrix).copy(), (lambda dy: xp.diag(dy),)
 
 
-LOSSES = {"gram": (_gram_goal, gram_loss), "w2": (_cloud_goal, w2_loss),
-          "relative": (_relative_goal, relative_w2_loss), "mean-std": (_widths_goal, widths_loss)}
+LOSSES = {"gram": (_gram_target, gram_loss), "w2": (_cloud_target, w2_loss),
+          "relative": (_relative_target, relative_w2_loss), "mean-std": (_widths_target, widths_loss)}
 
 
 # ---- Sliced: the whole distribution, seen from random sides --------------------------------------------------------
@@ -129,6 +129,13 @@ def axes(C, count=None, rng=None):
 
 
 SORTED = {"sliced": slices, "histogram": axes}
+
+
+def distance_of(loss):
+    """The function (statistics of a picture, target) -> a number, of the loss with that name."""
+    if loss in LOSSES:
+        return LOSSES[loss][1]
+    return lambda x, directions_and_target: sliced_loss(x, *directions_and_target)
 
 
 def projected(x, directions, weights=None):
@@ -148,8 +155,8 @@ def projected(x, directions, weights=None):
 
 
 @differentiable
-def sliced_loss(x, directions, goal):
-    """Mean squared distance of the sorted projections of x (1, H, W, C) from `goal`, those of a style (pixels, count).
+def sliced_loss(x, directions, target):
+    """Mean squared distance of the sorted projections of x (1, H, W, C) from `target`, those of a style (pixels, count).
 
     For two clouds on a line the cheapest way to carry one into the other keeps the order of the points: so sorting solves
     it, and many lines see the whole distribution, not only its mean and covariance (Rabin et al. 2011; for textures Heitz et
@@ -159,7 +166,7 @@ def sliced_loss(x, directions, goal):
     directions = xp.asarray(directions)
     seen = matmul(pixels, directions)                                            # (pixels, count)
     order = xp.argsort(seen, axis=0, kind="stable")
-    away = xp.take_along_axis(seen, order, axis=0) - _stretched(goal, len(seen))
+    away = xp.take_along_axis(seen, order, axis=0) - _stretched(target, len(seen))
 
     def grad_x(dy):
         back = xp.empty_like(away)

@@ -45,40 +45,42 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a tile shows in one layer.
+class TileFeatures:
+    """What a network computes of a tile in one layer.
 
-    map     the tile's own pixels of the feature map, (N, h, w, C), a tensor
+    values  the tile's own pixels of the feature map, (N, h, w, C), a tensor
     place   where they are in the map of the whole picture: slices of its rows and columns
     size    of that map, (H, W)
     """
-    map: object
+    values: object
     place: tuple
     size: tuple
 
 
-def spans(length, tile):
-    """The tiles along an axis, `tile` pixels each; None for all in one."""
-    if tile is None or tile >= length:
+def spans(length, side):
+    """The tiles along an axis, `side` pixels each; None for all in one."""
+    if side is None or side >= length:
         return [Span(0, length, 0, length, length)]
-    tile = -(-tile // GRID) * GRID
-    return [Span(start, min(start + tile, length), max(0, start - RIM), min(start + tile + RIM, length), length)
-            for start in range(0, length, tile)]
+    side = -(-side // GRID) * GRID
+    return [Span(start, min(start + side, length), max(0, start - RIM), min(start + side + RIM, length), length)
+            for start in range(0, length, side)]
 
 
 class Tiling:
     """How pictures are looked at through FeatureMaps: with a margin, and in tiles.
 
+    A tile is a pair of Span, its rows and its columns.
+
     margin   pixels by which a picture is continued on each side
-    tile     side of the tiles in pixels, or None: all in one
+    side     of the tiles in pixels, or None: all in one
     Raises ValueError for tiles if the network's maps are not the picture's size divided by whole numbers that divide GRID,
     or the margin is wider than half a rim.
     """
 
-    def __init__(self, extractor, margin, tile=None):
-        self.extractor, self.margin, self.tile = extractor, margin, tile
-        self.strides = dict.fromkeys(extractor.layers, 1)        # how much smaller the maps are: only tiles need to know
-        if tile is not None:
+    def __init__(self, feature_maps, margin, side=None):
+        self.feature_maps, self.margin, self.side = feature_maps, margin, side
+        self.strides = dict.fromkeys(feature_maps.layers, 1)     # how much smaller the maps are: only tiles need to know
+        if side is not None:
             self.strides = {name: round(PROBE / size) for name, size in self._map_sizes(PROBE).items()}
             self._require_exact(PROBE + GRID + 5)
             if margin > RIM // 2:
@@ -86,7 +88,7 @@ class Tiling:
 
     def _map_sizes(self, side):
         with no_grad():
-            maps = self.extractor(tensor(np.zeros((1, side, side, 3), np.float32)).to(self.extractor.model.device))
+            maps = self.feature_maps(tensor(np.zeros((1, side, side, 3), np.float32)).to(self.feature_maps.model.device))
         return {name: y.shape[1] for name, y in maps.items()}
 
     def _require_exact(self, side):
@@ -95,37 +97,38 @@ class Tiling:
                 raise ValueError(f"tiles need maps that fit together, but layer {name} makes {size} pixels of {side}: look "
                                  "at the whole picture, or take another network")
 
-    def parts(self, size):
-        """The tiles of a picture of that size (H, W): pairs (rows, columns) of Span."""
-        return list(itertools.product(*(spans(length + 2 * self.margin, self.tile) for length in size)))
+    def tiles(self, size):
+        """The tiles of a picture of that size (H, W)."""
+        return list(itertools.product(*(spans(length + 2 * self.margin, self.side) for length in size)))
 
-    def whole(self, x):
-        """{layer: Look} of pictures x (N, H, W, 3), each with all of it at once: nothing but the margin is left out."""
-        part = tuple(spans(length + 2 * self.margin, None)[0] for length in x.shape[1:3])
-        return self.looks(x, part, x.shape[1:3])
+    def features(self, x, layers=None):
+        """{layer: TileFeatures} of pictures x (N, H, W, 3), each in a single tile: nothing but the margin is left out."""
+        tile = tuple(spans(length + 2 * self.margin, None)[0] for length in x.shape[1:3])
+        return self.tile_features(x, tile, x.shape[1:3], layers)
 
-    def own(self, x, part):
-        """The pixels of a picture x (N, H, W, 3) that are looked at for one tile: a view."""
-        return x[(slice(None), *(span.without_margin(self.margin)[0] for span in part))]
+    def crop(self, x, tile):
+        """The pixels of a picture x (N, H, W, 3) that are looked at for one tile, its rim with it: a view."""
+        return x[(slice(None), *(span.without_margin(self.margin)[0] for span in tile))]
 
-    def looks(self, own, part, size, layers=None):
-        """{layer: Look} of a tile's `own` pixels, in a picture of that size; without layers that show only margin there.
+    def tile_features(self, crop, tile, size, layers=None):
+        """{layer: TileFeatures} of the crop for a tile, in a picture of that size; without layers with only margin there.
 
         layers   None, or which of them: no others are computed
         """
         mode = "reflect" if self.margin < min(size) else "replicate"      # a narrow picture cannot fill a mirror
-        rows, columns = (span.without_margin(self.margin)[1] for span in part)
-        seen = self.extractor(pad(own, ((0, 0), rows, columns, (0, 0)), mode), layers)
-        looks = {name: self._look(y, self.strides[name], part) for name, y in seen.items()}
-        return {name: look for name, look in looks.items() if 0 not in look.map.shape}
+        rows, columns = (span.without_margin(self.margin)[1] for span in tile)
+        maps = self.feature_maps(pad(crop, ((0, 0), rows, columns, (0, 0)), mode), layers)
+        features = {name: self._own_pixels(y, self.strides[name], tile) for name, y in maps.items()}
+        return {name: here for name, here in features.items() if 0 not in here.values.shape}
 
-    def _look(self, y, stride, part):
+    def _own_pixels(self, y, stride, tile):
+        """The TileFeatures in the map y of a crop: the rim and the margin are left out."""
         inside, place, sizes = [], [], []
-        for span, seen in zip(part, y.shape[1:3]):
+        for span, seen in zip(tile, y.shape[1:3]):
             alone = span.outer_stop - span.outer_start == span.length
             size = seen if alone else span.length // stride
             cut = min(round(self.margin * size / span.length), (size - 1) // 2)
             for found, slices in zip((inside, place), span.in_map(stride, size, cut)):
                 found.append(slices)
             sizes.append(size - 2 * cut)
-        return Look(y[:, inside[0], inside[1]], tuple(place), tuple(sizes))
+        return TileFeatures(y[:, inside[0], inside[1]], tuple(place), tuple(sizes))

@@ -7,20 +7,22 @@ from one picture and the second from another, and it is found like any picture h
 It grows: small pictures first, where a brush stroke is a few pixels wide and a step is cheap, then each time larger.
 """
 import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ...core.backend import array_library, to_device, to_numpy
 from ...core.tensor import raise_first_nonfinite, tensor
 from ...files import weights
+from ...files.checkpoint import joined_state, load_joined_state
 from ...images import resize
 from ...inside.feature_maps import FeatureMaps
 from ...optim import LBFGS, Adam, WeightAverage
+from ...training.run import Run
 from .colour import histogram_matched
-from .goal import Goal, of_side
 from .memory import planned
+from .objective import Objective
+from .targets import of_side
 from .tiles import Tiling
 
 
@@ -52,7 +54,9 @@ class Transfer:
     memory       None, or how many bytes the process may take altogether: larger pictures are looked at in tiles, and
                  L-BFGS keeps fewer of its past steps; ValueError where that is not enough
     start        None, or a picture (h, w, 3) of any size to begin with, in place of the recipe's start
+    With a checkpoint, progress and resuming: Run(transfer, path).run(), see training/run.py.
     """
+    kind = "style transfer"
 
     def __init__(self, content, styles, model, recipe, size=None, style_scale=1., seed=0, memory=None, start=None):
         self.content, self.styles, self.recipe, self.seed, self.start = content, list(styles), recipe, seed, start
@@ -62,63 +66,47 @@ class Transfer:
         if not sum(style.weight for style in self.styles) > 0:
             raise ValueError("at least one style must have a weight above 0")
         layers = dict.fromkeys([*recipe.style, *recipe.content])
-        extractor = FeatureMaps(model, layers, recipe.pooling, keep_filters=memory is None)
+        feature_maps = FeatureMaps(model, layers, recipe.pooling, keep_filters=memory is None)
         self.sides, self.style_scale = recipe.sides(size or max(content.shape[:2])), style_scale
-        plan = planned(memory, extractor, recipe, content, self.styles, self.sides[-1], style_scale)
-        self.tiling, self.pairs = Tiling(extractor, recipe.margin, plan.tile), plan.pairs
+        plan = planned(memory, feature_maps, recipe, content, self.styles, self.sides[-1], style_scale)
+        self.tiling, self.pairs = Tiling(feature_maps, recipe.margin, plan.tile), plan.pairs
         self.scale = self.step_number = 0
         self.losses = []
         self._begin_scale(None)
 
     # ---- Kept on disk
 
-    def save(self, path):
-        """Write a checkpoint, whole or not at all."""
-        parts = {"optimizer": self.optimizer.state_dict(), "average": self.average.state_dict() if self.average else {}}
-        arrays = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
-        place = {"scale": self.scale, "step": self.step_number, "losses": self.losses, "transfer": self._described()}
-        weights.save({"pixels": self.pixels.data, **arrays}, path, {"style": json.dumps(place)})
+    def state(self):
+        """(arrays, place) of all that the next step depends on."""
+        place = {"scale": self.scale, "step": self.step_number, "losses": self.losses}
+        return {"pixels": self.pixels.data, **joined_state(**self._owners())}, place
 
-    def resume(self, path):
-        """Go on from a checkpoint: the result is the one of an undisturbed run, bit for bit.
-
-        Raises FileNotFoundError when there is none, ValueError when it belongs to another transfer.
-        """
-        arrays, metadata = weights.read(path, self.recipe.dtype)
-        place = json.loads(metadata.get("style", "{}"))
-        if place.get("transfer") != self._described():
-            raise ValueError(f"{path} is no checkpoint of this transfer: take the same pictures and options, or begin anew "
-                             "without --resume")
+    def restore(self, arrays, place):
+        """Take on what `state` gave."""
         self.scale, self.losses = place["scale"], place["losses"]
         self._enter_scale()
         self._place(arrays["pixels"])
         self.step_number = place["step"]
-        for part, owner in (("optimizer", self.optimizer), ("average", self.average)):
-            if owner:
-                owner.load_state_dict({name.partition(".")[2]: array for name, array in arrays.items()
-                                       if name.startswith(part + ".")})
+        load_joined_state(arrays, **self._owners())
 
-    def _described(self):
-        """What the result depends on, in words that JSON knows: pictures and masks by their hashes."""
+    def _owners(self):
+        return {"optimizer": self.optimizer, **({"average": self.average} if self.average else {})}
+
+    def described(self):
+        """What the result depends on: pictures and masks by their hashes, the recipe."""
         styles = [[_hash(style.picture), style.weight, None if style.mask is None else _hash(style.mask)]
                   for style in self.styles]
         start = None if self.start is None else _hash(self.start)
-        return {"content": _hash(self.content), "styles": styles, "recipe": repr(self.recipe), "sides": self.sides,
+        return {"content": _hash(self.content), "styles": styles, "recipe": asdict(self.recipe), "sides": self.sides,
                 "style_scale": self.style_scale, "seed": self.seed, "start": start,
-                "network": weights.hash_of(self.model.features)}
+                "network": weights.hash_of(getattr(self.model, "features", self.model))}
 
     # ---- The way through the sizes
 
     def run(self, callback=None):
         """To the end; returns the picture (H, W, 3) in 0..1.   callback: a function of this Transfer after a step"""
-        while not self.finished():
-            self.step()
-            if callback:
-                callback(self)
+        Run(self, quiet=True).run(callback)
         return self.picture()
-
-    def finished(self):
-        return self.scale == len(self.sides) - 1 and self.step_number >= self._steps_here()
 
     def step(self):
         """One step of the optimizer; in a new size if the present one has had its steps.
@@ -157,11 +145,11 @@ class Transfer:
         self._place(np.clip(start, 0, 1)[None])
 
     def _enter_scale(self):
-        """The goal in the size of this scale; returns the content in it.  What is there of another size makes room."""
-        self.pixels = self.optimizer = self.average = self.goal = None
+        """The objective in the size of this scale; returns the content in it.  What is there of another size makes room."""
+        self.pixels = self.optimizer = self.average = self.objective = None
         side = self.sides[self.scale]
         content = of_side(self.content, side)
-        self.goal = Goal(self.tiling, self.recipe, content, self.styles, self.style_scale * side, self.seed)
+        self.objective = Objective(self.tiling, self.recipe, content, self.styles, self.style_scale * side, self.seed)
         return content
 
     def _place(self, pixels):
@@ -196,9 +184,9 @@ class Transfer:
             self.average.update()
 
     def _loss_and_gradient(self):
-        loss = self.goal.loss_and_gradient(self.pixels)
+        loss = self.objective.loss_and_gradient(self.pixels)
         if not np.isfinite(loss.item()):
-            raise_first_nonfinite(lambda: self.goal.loss(self.pixels))
+            raise_first_nonfinite(lambda: self.objective.loss(self.pixels))
         return loss
 
 

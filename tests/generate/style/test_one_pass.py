@@ -7,6 +7,7 @@ from minicnn.files import weights
 from minicnn.generate.style.one_pass import Crops, StylizerSettings, StylizerTraining
 from minicnn.generate.style.recipes import StyleRecipe
 from minicnn.models.stylizer import Stylizer, is_stylizer, load_stylizer, save_stylizer
+from minicnn.training.run import Run
 
 SMALL = StylizerSettings(steps=6, batch=2, side=32, width=4, blocks=1)
 RECIPE = StyleRecipe({"relu1_1": 1., "relu2_1": 1.}, {"relu2_1": 1.}, content_weight=.5, smoothness=1., margin=4)
@@ -123,18 +124,18 @@ def test_a_resumed_training_ends_in_the_same_weights(model, photographs, tmp_pat
     whole.run()
     for _ in range(3):
         run.step()
-    run.save(tmp_path / "run.ckpt")
+    Run(run, tmp_path / "run.ckpt").save()
     later = begin()
-    later.resume(tmp_path / "run.ckpt")
+    Run(later, tmp_path / "run.ckpt").resume()
     later.run()
     assert later.losses == whole.losses
     for name, array in whole.network.state_dict().items():
         assert later.network.state_dict()[name].tobytes() == array.tobytes()
-    with pytest.raises(ValueError, match="no checkpoint of this training"):
-        StylizerTraining(1 - style(), photographs, model, RECIPE, SMALL).resume(tmp_path / "run.ckpt")
+    with pytest.raises(ValueError, match=r"run.ckpt is a style training run with other settings \(style was \w{12}, now \w{12}\)"):
+        Run(StylizerTraining(1 - style(), photographs, model, RECIPE, SMALL), tmp_path / "run.ckpt").resume()
     other = StylizerTraining(style(), photographs, model, RECIPE, StylizerSettings(steps=7, batch=2, side=32, width=4, blocks=1))
-    with pytest.raises(ValueError, match="no checkpoint of this training"):
-        other.resume(tmp_path / "run.ckpt")
+    with pytest.raises(ValueError, match=r"run.ckpt is a style training run with other settings \(steps was 6, now 7\)"):
+        Run(other, tmp_path / "run.ckpt").resume()
 
 
 def test_the_sliced_loss_is_refused(model, photographs):

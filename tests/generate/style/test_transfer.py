@@ -9,14 +9,15 @@ import pytest
 import minicnn as mc
 from minicnn.bench.timing import timing
 from minicnn.generate.objectives import roughness
-from minicnn.generate.style.goal import Region
 from minicnn.generate.style.memory import MOST_PAIRS, Plan, planned
 from minicnn.generate.style.recipes import StyleRecipe, recipe_for
+from minicnn.generate.style.regions import Region
 from minicnn.generate.style.textures import LOSSES, moments
 from minicnn.generate.style.tiles import Tiling
 from minicnn.generate.style.transfer import Style, Transfer, stylize
 from minicnn.inside.feature_maps import FeatureMaps
 from minicnn.inside.watching import feature_maps
+from minicnn.training.run import Run
 
 NAMES = ["cat", "dog"]
 STYLE, CONTENT = {"features.3": 1., "features.7": 2.}, {"features.7": 1.}
@@ -139,22 +140,22 @@ def test_gradient_of_the_whole_loss(model, loss):
     rng, x = np.random.default_rng(0), run.pixels.data.copy()
     x += .01 * rng.standard_normal(x.shape)                      # away from the content, where its loss has no slope
     run.pixels.data[...] = x
-    run.goal.loss(run.pixels).backward()
+    run.objective.loss(run.pixels).backward()
     gradient, h, rough = run.pixels.grad, 1e-6, 5e-3 if loss == "histogram" else 2e-3      # whose equal values have kinks
     for _ in range(30):
         direction = rng.standard_normal(x.shape)
         values = []
         for side in (h, -h):
             run.pixels.data[...] = x + side * direction
-            values.append(run.goal.loss(run.pixels).item())
+            values.append(run.objective.loss(run.pixels).item())
         assert (values[0] - values[1]) / (2 * h) == pytest.approx((gradient * direction).sum(), rel=rough, abs=1e-6)
 
 
 def test_the_content_s_own_loss_is_only_that_of_the_style(model):
     with_content, without = (transfer(model, content_weight=weight) for weight in (5., 0.))
-    assert with_content.goal.loss(with_content.pixels).item() == pytest.approx(without.goal.loss(without.pixels).item(), rel=1e-5)
+    assert with_content.objective.loss(with_content.pixels).item() == pytest.approx(without.objective.loss(without.pixels).item(), rel=1e-5)
     moved = mc.tensor(with_content.pixels.data * .9)
-    assert with_content.goal.loss(moved).item() > 1.01 * without.goal.loss(moved).item()
+    assert with_content.objective.loss(moved).item() > 1.01 * without.objective.loss(moved).item()
 
 
 def test_roughness():
@@ -233,7 +234,7 @@ def test_weights_weigh_the_regions(model):
     def gradient(*weights):
         styles = [Style(*parts) for parts in zip(pictures, weights, (left, 1 - left))]
         run = Transfer(picture(0), styles, model, recipe(content_weight=0.), 24)
-        run.goal.loss(run.pixels).backward()
+        run.objective.loss(run.pixels).backward()
         return run.pixels.grad
     one, other = gradient(1, 0), gradient(0, 1)
     tolerance = 1e-5 * np.abs(one).max()
@@ -309,7 +310,7 @@ def test_tiles_give_the_loss_and_the_gradient_of_the_whole(model, loss, size):
     for tile in (None, 48, 30):
         run = in_tiles(tile, picture(1, *size), styles, model, recipe(loss=loss, smoothness=1., smallest=250, margin=8))
         run.pixels.data[...] = picture(5, *size)[None]
-        found.append((run.goal.loss_and_gradient(run.pixels).item(), run.pixels.grad))
+        found.append((run.objective.loss_and_gradient(run.pixels).item(), run.pixels.grad))
     whole, *tiled = found
     for value, gradient in tiled:
         assert value == pytest.approx(whole[0], rel=1e-4)
@@ -405,6 +406,18 @@ def test_nan_stops_the_run_with_the_operation_that_made_it(model):
         run.step()
 
 
+def test_nan_is_told_in_tiles_too(model):
+    """Also one that only the style's loss makes, of features that are finite."""
+    run = in_tiles(32, picture(1, 70, 100), [Style(picture(2))], model, recipe())
+    run.pixels.data[0, 3, 3] = np.nan
+    with np.errstate(invalid="ignore"), pytest.raises(FloatingPointError, match="pad: NaN or infinity"):
+        run.step()
+    run = in_tiles(32, picture(1, 70, 100), [Style(picture(2))], model, recipe(loss="gram"))
+    run.objective.targets.regions[0].targets["features.3"][0, 0] = np.inf
+    with pytest.raises(FloatingPointError, match="mse_loss: NaN or infinity"):
+        run.step()
+
+
 # ---- Kept on disk ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("changes", [{}, {"average": 0.}, {"optimizer": "lbfgs", "smallest": 24, "first_steps": 8},
@@ -419,26 +432,26 @@ def test_a_resumed_run_ends_in_the_same_picture(model, tmp_path, changes, stop):
     expected = whole.run()
     for _ in range(min(stop, whole.progress()[1] - 1)):
         run.step()
-    run.save(tmp_path / "run.ckpt")
+    Run(run, tmp_path / "run.ckpt").save()
     later = begin()
-    later.resume(tmp_path / "run.ckpt")
+    Run(later, tmp_path / "run.ckpt").resume()
     assert later.progress() == run.progress() and later.picture().tobytes() == run.picture().tobytes()
     assert later.run().tobytes() == expected.tobytes()
     assert later.losses == whole.losses
 
 
 def test_a_checkpoint_of_another_transfer_is_refused(model, tmp_path):
-    run = transfer(model)
-    run.save(tmp_path / "run.ckpt")
-    for other in (Transfer(picture(3), [Style(picture(2, 20, 20))], model, recipe(), 24),
-                  Transfer(picture(1), [Style(picture(2, 20, 20), 2.)], model, recipe(), 24), transfer(model, lr=.5)):
-        with pytest.raises(ValueError, match="no checkpoint of this transfer"):
-            other.resume(tmp_path / "run.ckpt")
+    path = tmp_path / "run.ckpt"
+    Run(transfer(model), path).save()
     another = mc.models.build("small", NAMES, rng=4, widths=((6,), (8,)))
-    with pytest.raises(ValueError, match="no checkpoint of this transfer"):
-        transfer(another).resume(tmp_path / "run.ckpt")
+    for other, said in (
+            (Transfer(picture(3), [Style(picture(2, 20, 20))], model, recipe(), 24), r"content was \w{16}, now \w{16}"),
+            (Transfer(picture(1), [Style(picture(2, 20, 20), 2.)], model, recipe(), 24), r"styles was .* 1.0, None.*, now .* 2.0"),
+            (transfer(model, lr=.5), "recipe.lr was 0.02, now 0.5"), (transfer(another), r"network was \w{12}, now \w{12}")):
+        with pytest.raises(ValueError, match=rf"run.ckpt is a style transfer run with other settings \({said}.*\): resume with"):
+            Run(other, path).resume()
     with pytest.raises(FileNotFoundError):
-        run.resume(tmp_path / "none.ckpt")
+        Run(transfer(model), tmp_path / "none.ckpt").resume()
 
 
 @pytest.mark.parametrize("loss", ["sliced", "histogram", "w2"])
@@ -449,7 +462,7 @@ def test_several_styles_count_by_their_weights(model, loss):
     def away(weights):
         styles = [Style(style, weight) for style, weight in zip((one, two), weights)]
         transfer = Transfer(one, styles, model, recipe(loss=loss, content_weight=0., growth=np.inf))
-        return transfer.goal.loss(mc.tensor(one[None])).item()
+        return transfer.objective.loss(mc.tensor(one[None])).item()
     assert away((9, 1)) < .8 * away((1, 1)) < .8 ** 2 * away((1, 9))
 
 
