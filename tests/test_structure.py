@@ -186,12 +186,14 @@ def test_imports_run_one_way_inside_a_room_too(room):
 # ---- light ---------------------------------------------------------------------------------------------------------
 
 IMPORT = textwrap.dedent("""
-    import json, sys
+    import json, os, sys
     before, calls = set(sys.modules), []
     sys.addaudithook(lambda event, arguments: calls.append(event) if event.startswith("socket.") else None)
     import minicnn
     new = {name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
-    files = sorted(name for name in new if getattr(sys.modules.get(name), "__file__", None))
+    of_python = os.path.dirname(os.__file__)     # a module of its own need not stand in that list
+    places = {name: getattr(sys.modules.get(name), "__file__", None) for name in new}
+    files = sorted(name for name, place in places.items() if place and os.path.dirname(place) != of_python)
     print(json.dumps({"modules": files, "calls": [c for c in calls if c != "socket.__new__"]}))
 """)
 
