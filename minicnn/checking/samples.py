@@ -68,8 +68,8 @@ def _from_package(name, operations, rng):
     """(name, function, samples, remark) of a public operation."""
     function = operations.get(name)
     if name not in SAMPLES or function is None:
-        raise ValueError(f"no operation {name!r} to check; there are {', '.join(sorted(SAMPLES))}; "
-                         "or name one of your own as file.py:function")
+        raise ValueError(f"no operation {name!r} to check: name one of your own as file.py:function, or one of "
+                         f"{', '.join(sorted(SAMPLES))}")
     return name, _ADAPTERS.get(name, lambda operation: operation)(function), SAMPLES[name](rng), []
 
 

@@ -460,7 +460,7 @@ def test_a_broken_operation_is_shown(monkeypatch):
 
 
 def test_unknown_operation():
-    with pytest.raises(ValueError, match="no operation 'conv3d' to check; there are abs, .*conv2d"):
+    with pytest.raises(ValueError, match="no operation 'conv3d' to check: name one of your own as file.py:function, or one of abs, .*conv2d"):
         check_operation("conv3d", vars(minicnn))
 
 

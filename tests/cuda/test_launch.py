@@ -63,8 +63,8 @@ def test_the_parameters_of_all_kernels_are_understood(path):
 
 def test_the_structs_of_convolution_and_pooling_have_as_many_ints_as_they_should():
     layers = sources.PACKAGE / "layers"
-    for path, kernel, ints in [("pool.cu", "max_pool", 14), ("conv/depthwise.cu", None, 15), ("conv/implicit.cu", None, 22),
-                               ("norm/normalize.cu", "normalize", 5), ("resample.cu", None, 6)]:
+    for path, kernel, ints in [("pool/pool.cu", "max_pool", 14), ("conv/depthwise.cu", None, 15), ("conv/implicit.cu", None, 22),
+                               ("norm/over_pixels.cu", "normalize", 5), ("resample.cu", None, 6)]:
         signatures = Kernels(layers / path, Path(path).name).signatures
         found = {p.ints for name, parameters in signatures.items() for p in parameters if kernel in (name, None) and p.ints}
         assert found == {ints}, path

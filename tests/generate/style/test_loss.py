@@ -12,7 +12,7 @@ from minicnn.generate.style.targets import as_batch, of_side, style_targets
 from minicnn.generate.style.textures import LOSSES, Moments, axes, distance_of, moments, projected, sliced_loss
 from minicnn.generate.style.tiles import Tiling
 from minicnn.generate.style.transfer import Style
-from minicnn.inside.extractor import Extractor
+from minicnn.inside.feature_maps import FeatureMaps
 
 LAYERS = {"relu1_1": 3., "relu2_1": 1.}
 
@@ -129,10 +129,10 @@ def test_the_one_pass_network_learns_with_the_loss_of_a_transfer(model, loss, tm
 
 
 def test_moments_are_gathered_tile_by_tile(model):
-    extractor, settings = Extractor(model, list(LAYERS)), recipe(margin=4)
+    maps, settings = FeatureMaps(model, list(LAYERS)), recipe(margin=4)
     mask = np.linspace(0, 1, 20, dtype=np.float32).reshape(4, 5)
-    regions, x = [Region(), Region(mask)], as_batch(picture(3, 90, 70), Tiling(extractor, 4), settings)
-    whole, tiled = (gathered(Tiling(extractor, 4, side), x, regions, settings) for side in (None, 32))
+    regions, x = [Region(), Region(mask)], as_batch(picture(3, 90, 70), Tiling(maps, 4), settings)
+    whole, tiled = (gathered(Tiling(maps, 4, side), x, regions, settings) for side in (None, 32))
     assert whole.keys() == tiled.keys() == {(k, layer) for k in (0, 1) for layer in LAYERS}
     for key, expected in whole.items():
         assert isinstance(tiled[key], Moments)
@@ -143,7 +143,7 @@ def test_moments_are_gathered_tile_by_tile(model):
 def test_the_target_of_several_styles_is_their_mean_as_their_weights_say(model):
     """For Gram matrices, which are means over pixels themselves."""
     settings = recipe(loss="gram")
-    tiling = Tiling(Extractor(model, list(LAYERS)), 4)
+    tiling = Tiling(FeatureMaps(model, list(LAYERS)), 4)
     one, other = (as_batch(picture(seed), tiling, settings) for seed in (4, 5))
     alone = [style_targets(tiling, settings, [x], [1.]) for x in (one, other)]
     together = style_targets(tiling, settings, iter([one, other]), [3., 1.])
