@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from mirrors import Mirror
 
+from minicnn.core import threads as core_threads
+
 _LINES = (Path(__file__).parent / "smoke.txt").read_text(encoding="utf-8").splitlines()
 SMOKE = [line for line in _LINES if line and not line.startswith("#")]
 
@@ -33,6 +35,14 @@ def data_folder(name):
 def no_folder_from_the_environment(monkeypatch):
     """Tests find only the data that they name themselves."""
     monkeypatch.delenv("MINICNN_DATA", raising=False)
+
+
+@pytest.fixture
+def threads():
+    """minicnn's threads(count); the number is what it was when the test is over."""
+    before = core_threads.threads()
+    yield core_threads.threads
+    core_threads.threads(before)
 
 
 @pytest.fixture

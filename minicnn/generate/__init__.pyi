@@ -34,7 +34,7 @@ def excite(model: Classifier, layer: str, unit: int, count: int = 8, seed: int =
            size: _Pair | None = None) -> _Picture: ...
 def activations(model: Module, layer: str, unit: int, pictures: _Array) -> _Array: ...
 
-# ---- what is wished of a picture, and how a network sees it ----------------------------------------------------------
+# ---- objectives of a picture, and how a network sees it --------------------------------------------------------------
 
 class FeatureMaps:
     model: Module

@@ -139,7 +139,7 @@ def descend(model, pictures, objective, recipe, rng, callback=None, layers=(), t
 
 
 def total_loss(model, picture, objective, recipe, transform, layers=(), norms=()):
-    """What is made small: what is wished of the network, at what it is shown of the picture; the roughness; the prior."""
+    """What is made small: the objective, at what the network is shown of the picture; the roughness; the prior."""
     output, calls = observe(model, transform(picture), [*layers, *norms], inputs=bool(norms))
     loss = objective(output, calls) + recipe.smoothness * total_variation(picture)
     if recipe.bn_prior:

@@ -21,10 +21,10 @@ def statistics(model, x, labels):
     names = {id(module): name for name, module in model.named_modules()}
     seen = {}
 
-    def look(module, _, y):
+    def note(module, _, y):
         if getattr(module, "weight", None) is not None:
             seen[names[id(module)]] = (module, y.data.mean(), y.data.std(), (y.data <= 0).mean())
-    with watching(look):
+    with watching(note):
         cross_entropy(model(x), labels).backward()
     return [{"layer": name, "kind": repr(module), "mean": float(mean), "std": float(std), "silent": float(silent),
              "weight": _norm(module.weight.data), "gradient": _norm(module.weight.grad)}

@@ -55,7 +55,7 @@ def summary(model, input_shape=None):
     called = {path: name for name, path in getattr(model, "layer_names", {}).items()}
     seen, rows = {}, []                          # {id of a tensor: (field, jump, the tensor, so that its id stays its own)}
 
-    def look(module, x, y):
+    def note(module, x, y):
         if module.children():
             return
         field, jump, _ = seen.get(id(x)) or max(seen.values(), key=lambda s: s[0], default=(1, 1, None))
@@ -66,7 +66,7 @@ def summary(model, input_shape=None):
         seen[id(y)] = field, jump, y
         name = names.get(id(module), "")
         rows.append(_row(name, module, x, y, field, called.get(name, "")))
-    with model.frozen(keep_filters=False), no_grad(), watching(look):
+    with model.frozen(keep_filters=False), no_grad(), watching(note):
         model(Tensor(np.zeros((1, *input_shape), np.float32)).to(model.device))
     return Summary(rows, sum(parameter.size for parameter in model.parameters()))
 

@@ -12,7 +12,6 @@ import pytest
 from minicnn.checking.gradcheck import gradcheck
 from minicnn.core import tuning
 from minicnn.core import arithmetic as mc
-from minicnn.core import threads as core_threads
 from minicnn.core.tensor import Tensor, tensor
 
 
@@ -274,13 +273,6 @@ def many_slices(monkeypatch):
     """Small products are cut as large ones are."""
     monkeypatch.setattr(tuning, "THREAD_PRODUCT", 2)
     monkeypatch.setattr(tuning, "INLINE_PRODUCT", 0)
-
-
-@pytest.fixture
-def threads():
-    before = core_threads.threads()
-    yield core_threads.threads
-    core_threads.threads(before)
 
 
 @pytest.mark.parametrize("case", list(matmul_cases()), ids=lambda case: case.name)

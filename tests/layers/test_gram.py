@@ -3,19 +3,11 @@ import numpy as np
 import pytest
 
 from minicnn.checking.gradcheck import gradcheck
-from minicnn.core import threads as core_threads
 from minicnn.core.arithmetic import reshape
 from minicnn.core.tensor import tensor
 from minicnn.layers.gram import gram, mean_and_gram
 
 SHAPES = [(1, 1, 1, 1), (2, 3, 4, 3), (1, 5, 1, 7), (3, 2, 2, 1), (0, 2, 2, 3), (1, 64, 32, 96), (2, 16, 8, 256)]
-
-
-@pytest.fixture
-def threads():
-    before = core_threads.threads()
-    yield core_threads.threads
-    core_threads.threads(before)
 
 
 def normal(shape, seed=0, dtype=np.float64):

@@ -6,7 +6,6 @@ import pytest
 
 import minicnn as mc
 from minicnn.core import tuning
-from minicnn.core import threads as core_threads
 from minicnn.layers import init
 from minicnn.layers.loss import one_hot
 
@@ -61,24 +60,21 @@ def test_far_out_nothing_overflows(activation, dtype):
 
 
 @pytest.mark.parametrize("function", [*ACTIVATIONS, lambda x: mc.dropout(x, .4, 3)], ids=[*NAMES, "dropout"])
-def test_blocks_and_threads_change_nothing(monkeypatch, function):
+def test_blocks_and_threads_change_nothing(monkeypatch, threads, function):
     """Also with an array that is not contiguous.  Each number is computed alone, so the blocks do not show at all."""
     def run():
         x = mc.Tensor(normal((6, 5, 4)).T, requires_grad=True)
         y = function(x)
         y.backward(normal((6, 5, 4), 1).T)
         return y.data, x.grad
-    before, at_once = core_threads.threads(), run()
+    at_once = run()
     for name, size in (("ACTIVATION_BLOCK", 7), ("DROPOUT_BLOCKS", 3)):
         monkeypatch.setattr(tuning, name, size)
-    try:
-        for count in (1, 2, 3):
-            core_threads.threads(count)
-            for a, whole in zip(run(), at_once):
-                np.testing.assert_allclose(a, whole, rtol=1e-14)
-                assert a.shape == (4, 5, 6)
-    finally:
-        core_threads.threads(before)
+    for count in (1, 2, 3):
+        threads(count)
+        for a, whole in zip(run(), at_once):
+            np.testing.assert_allclose(a, whole, rtol=1e-14)
+            assert a.shape == (4, 5, 6)
 
 
 def test_where_activations_end():

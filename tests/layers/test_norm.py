@@ -4,7 +4,6 @@ import pytest
 
 from minicnn.checking.gradcheck import gradcheck
 from minicnn.core import tuning
-from minicnn.core import threads as core_threads
 from minicnn.core.tensor import tensor
 from minicnn.layers.norm import (BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm, batch, batch_norm, group_norm,
                                  layer_norm, local_response_norm)
@@ -85,7 +84,7 @@ def test_batch_norm_gradients_do_not_depend_on_which_are_wanted(wanted):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_batch_norm_by_blocks_is_the_same_with_any_number_of_threads(monkeypatch, shape, training):
+def test_batch_norm_by_blocks_is_the_same_with_any_number_of_threads(monkeypatch, threads, shape, training):
     """Blocks of one row: value, all gradients and running statistics, bit for bit; and near those of a single block."""
     def run():
         inputs = [tensor(a, requires_grad=True) for a in arrays(shape, shape[-1:], shape[-1:])]
@@ -93,14 +92,11 @@ def test_batch_norm_by_blocks_is_the_same_with_any_number_of_threads(monkeypatch
         y = batch_norm(*inputs, mean, variance, training)
         y.backward(*arrays(shape, seed=2))
         return [y.data, *(a.grad for a in inputs), mean, variance]
-    before, at_once, results = core_threads.threads(), run(), []
+    at_once, results = run(), []
     monkeypatch.setattr(tuning, "NORM_BLOCK", 1)
-    try:
-        for count in (1, 2, 3):
-            core_threads.threads(count)
-            results.append(run())
-    finally:
-        core_threads.threads(before)
+    for count in (1, 2, 3):
+        threads(count)
+        results.append(run())
     for result in results:
         for a, first, whole in zip(result, results[0], at_once):
             np.testing.assert_array_equal(a, first)

@@ -4,7 +4,6 @@ import pytest
 
 from minicnn.checking.gradcheck import gradcheck
 from minicnn.core import tuning
-from minicnn.core import threads as core_threads
 from minicnn.core.tensor import tensor
 from minicnn.layers.pool import (AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d, adaptive_avg_pool2d, avg_pool2d,
                                  global_avg_pool2d, max_pool2d, windows)
@@ -119,18 +118,15 @@ def test_an_unknown_algorithm_is_refused_and_the_known_ones_named(function):
 @pytest.mark.parametrize("function", FUNCTIONS_OF_WINDOWS, ids=["max", "avg"])
 @pytest.mark.parametrize("shape, kernel, stride, padding, ceil_mode, dilation",
                          [*CONFIGURATIONS, ((2, 12, 3, 1), (7, 2), 1, (3, 0), False, 1)])
-def test_blocks_and_threads_change_nothing(monkeypatch, function, shape, kernel, stride, padding, ceil_mode, dilation):
+def test_blocks_and_threads_change_nothing(monkeypatch, threads, function, shape, kernel, stride, padding, ceil_mode, dilation):
     """Blocks of a row each, where a window reaches over many of them: the same as in one, and bit for bit with any threads."""
     def run():
         return value_and_gradient(lambda x: function(x, kernel, stride, padding, ceil_mode, dilation), image(shape))
-    before, at_once, results = core_threads.threads(), run(), []
+    at_once, results = run(), []
     monkeypatch.setattr(tuning, "POOL_BLOCK_BYTES", 1)
-    try:
-        for count in (1, 2, 3):
-            core_threads.threads(count)
-            results.append(run())
-    finally:
-        core_threads.threads(before)
+    for count in (1, 2, 3):
+        threads(count)
+        results.append(run())
     for y, dx in results:
         np.testing.assert_array_equal(y, at_once[0])
         np.testing.assert_allclose(dx, at_once[1], rtol=1e-13, atol=1e-13)

@@ -5,7 +5,6 @@ import pytest
 
 from minicnn.checking.gradcheck import gradcheck
 from minicnn.core import tuning
-from minicnn.core import threads as core_threads
 from minicnn.core.tensor import tensor
 from minicnn.layers.resample import Upsample, upsample
 
@@ -86,22 +85,19 @@ def test_bilinear_keeps_a_ramp_a_ramp():
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("size", SIZES)
-def test_blocks_and_threads_change_nothing(monkeypatch, size, options):
+def test_blocks_and_threads_change_nothing(monkeypatch, threads, size, options):
     """Blocks of a row, and bands of two: the same as in one, and bit for bit with any number of threads."""
     def run():
         x = tensor(image((2, 4, 5, 3)), requires_grad=True)
         y = upsample(x, **size, **options)
         y.backward(image(y.shape, seed=1))
         return y.data, x.grad
-    before, at_once, results = core_threads.threads(), run(), []
+    at_once, results = run(), []
     monkeypatch.setattr(tuning, "RESAMPLE_BLOCK", 1)
     monkeypatch.setattr(tuning, "RESAMPLE_BAND", 2)
-    try:
-        for count in (1, 2, 3):
-            core_threads.threads(count)
-            results.append(run())
-    finally:
-        core_threads.threads(before)
+    for count in (1, 2, 3):
+        threads(count)
+        results.append(run())
     for result in results:
         for a, first, whole in zip(result, results[0], at_once):
             np.testing.assert_array_equal(a, first)

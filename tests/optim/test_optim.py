@@ -8,7 +8,6 @@ from safetensors.numpy import load, save
 import minicnn.core.arithmetic  # noqa: F401  gives tensors their operators
 from minicnn import optim
 from minicnn.core import tuning
-from minicnn.core import threads as core_threads
 from minicnn.core.tensor import Tensor, check_finite, tensor
 from minicnn.optim.line_search import Point
 
@@ -259,13 +258,6 @@ def test_a_gradient_of_another_shape_is_refused(name):
 
 
 # ---- large arrays, in blocks ---------------------------------------------------------------------------------------
-
-@pytest.fixture
-def threads():
-    before = core_threads.threads()
-    yield core_threads.threads
-    core_threads.threads(before)
-
 
 def large_run(make, order="C"):
     """Weights and state after three steps with drawn gradients: a few hundred numbers, clipped, stepped and averaged."""
