@@ -32,7 +32,7 @@ def add_model(parser):
     """--model"""
     parser.add_argument("--model", default="robust", metavar="NAME|FILE",
                         help=f"a network that ships with minicnn, {' or '.join(models.shipped_names())}; published weights "
-                             "that were fetched, vgg19 for one (see `minicnn weights list`); or a file that `minicnn "
+                             "that were downloaded, vgg19 for one (see `minicnn weights list`); or a file that `minicnn "
                              "train`, `minicnn weights import` or, for style, `minicnn style-train` wrote (robust)")
 
 
@@ -160,7 +160,7 @@ def load_classifier(name_or_path, network=None, device="cpu"):
     model, path = load_model(name_or_path, network, device)
     if not model.class_names:
         raise ValueError(f"{path} holds the feature maps of a network alone, without the layers that know classes: remove "
-                         "it, and fetch or import the weights again without --features")
+                         "it, and download or import the weights again without --features")
     return model, path
 
 

@@ -287,8 +287,8 @@ def _introduce(args, transfer):
     if transfer.pairs < MOST_PAIRS and transfer.recipe.optimizer == "lbfgs":
         print(f"L-BFGS keeps {transfer.pairs} of its past steps, not {MOST_PAIRS}: --memory has no room for more")
     if args.model == "robust":
-        fetching = "" if models.cached("vgg19").is_file() else "`minicnn weights fetch vgg19`, then "
-        print(f"a network for photographs draws finer: {fetching}--model vgg19")
+        downloading = "" if models.cached("vgg19").is_file() else "`minicnn weights download vgg19`, then "
+        print(f"a network for photographs draws finer: {downloading}--model vgg19")
 
 
 class Previews:

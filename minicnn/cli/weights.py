@@ -1,4 +1,4 @@
-"""The command about weights of others: weights list, fetch, import, show."""
+"""The command about weights of others: weights list, download, import, show."""
 import contextlib
 import functools
 import sys
@@ -15,13 +15,13 @@ LONGEST_REMARK, MOST_REMARKS = 200, 20           # characters and lines of what 
 def add_weights(commands):
     """The command `weights` and its options."""
     parser = add_command(
-        commands, "weights", None, "networks that others trained: list, fetch, import, show",
+        commands, "weights", None, "networks that others trained: list, download, import, show",
         "Weights that were trained on ImageNet's photographs by others, or by you with PyTorch, for the networks here.\n"
         "Files of PyTorch, safetensors and NumPy are read without those libraries, and nothing in them is ever run.",
-        ["minicnn weights list", "minicnn weights fetch vgg19 --features", "minicnn weights show vgg19-dcbb9e9d.pth",
+        ["minicnn weights list", "minicnn weights download vgg19 --features", "minicnn weights show vgg19-dcbb9e9d.pth",
          "minicnn weights import my.pth --network resnet20 -o my.safetensors"])
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
-    for declare in (_add_list, _add_fetch, _add_import, _add_show):
+    for declare in (_add_list, _add_download, _add_import, _add_show):
         declare(actions)
 
 
@@ -29,7 +29,7 @@ def add_weights(commands):
 
 def _add_list(actions):
     add_command(actions, "list", run_list, "published weights: how large, how good, whether they are here",
-                "What can be fetched.  top-1: how many of ImageNet's validation pictures are recognised by their middle.",
+                "What can be downloaded.  top-1: how many of ImageNet's validation pictures are recognised by their middle.",
                 ["minicnn weights list"])
 
 
@@ -40,7 +40,7 @@ def run_list(args):
               f"{weights.top1:.1f} %" if weights.top1 else "-", weights.licence, _here(name))
              for name, weights in PUBLISHED.items()]
     _print_table(rows, right=(1, 2, 3))
-    print(f"\nfetched ones lie in {folder()}")
+    print(f"\ndownloaded ones lie in {folder()}")
     return 0
 
 
@@ -64,14 +64,14 @@ def _print_table(rows, right=()):
         print("  ".join(cells).rstrip())
 
 
-# ---- fetch and import ----------------------------------------------------------------------------------------------
+# ---- download and import -------------------------------------------------------------------------------------------
 
-def _add_fetch(actions):
+def _add_download(actions):
     parser = add_command(
-        actions, "fetch", run_fetch, "download published weights",
+        actions, "download", run_download, "download published weights",
         "Download weights, check them, and keep them as a safetensors file, so that --model NAME finds them.  A download\n"
         "that was cut off goes on where it stopped.  Without a network connection, the error says where to put the file.",
-        ["minicnn weights fetch squeezenet1-1", "minicnn weights fetch vgg19 --features --dtype float16"])
+        ["minicnn weights download squeezenet1-1", "minicnn weights download vgg19 --features --dtype float16"])
     parser.add_argument("name", metavar="NAME", help="as `minicnn weights list` shows it")
     _add_form(parser)
 
@@ -103,13 +103,13 @@ def _add_form(parser):
     parser.add_argument("--classes", metavar="FILE", help="the names of the classes: a text file, a line each (numbers)")
 
 
-def run_fetch(args):
-    """Carry out `minicnn weights fetch`."""
+def run_download(args):
+    """Carry out `minicnn weights download`."""
     was_here = is_here(args.name, args.features)
     with _table_apart():
-        path = models.fetch(args.name, args.features, args.dtype, _class_names(args))
+        path = models.download(args.name, args.features, args.dtype, _class_names(args))
     if was_here:
-        print(f"{path} is here already: remove it to fetch it again")
+        print(f"{path} is here already: remove it to download it again")
         return 0
     return _written(path, args.name)
 

@@ -34,13 +34,13 @@ def load(source, split="train", limit=None, folder=None, download=True, **option
     split      'train' or 'test'
     limit      only the first `limit` pictures
     folder     for a name: where to look first; None: in what the environment variable MINICNN_DATA names
-    download   for a name: whether to fetch what is found neither there, nor in a folder of that name here, nor in the
+    download   for a name: whether to download what is found neither there, nor in a folder of that name here, nor in the
                cache folder (MINICNN_HOME, else ~/.cache/minicnn), into which it goes
     options    what the data set's own function takes besides: size and seed (load_shapes, load_folder), test_share
                (load_folder), coarse (load_cifar100), verify (load_cifar10)
 
     Returns a Dataset.  Raises FileNotFoundError when there is no such data set or folder, DownloadError when
-    it cannot be fetched, and ValueError for damaged files and wrong arguments.
+    it cannot be downloaded, and ValueError for damaged files and wrong arguments.
     """
     check_split("load", split, limit)
     name = _name(source)

@@ -60,10 +60,10 @@ REMOTES = {
 
 
 def download(name, folder, split=None):
-    """Fetch the files of the data set `name` (a key of REMOTES) into the folder, those of one split if one is named.
+    """Download the files of the data set `name` (a key of REMOTES) into the folder, those of one split if one is named.
 
     Files that lie there already are kept.  An archive is unpacked and removed.
-    Raises DownloadError when a file cannot be fetched, WriteError when it cannot be written, ValueError for an
+    Raises DownloadError when a file cannot be downloaded, WriteError when it cannot be written, ValueError for an
     archive that cannot be unpacked.
     """
     for remote in REMOTES[name]:
@@ -91,7 +91,7 @@ def _unpack(archive, members):
     except WriteError:
         raise
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise ValueError(f"{archive}: cannot be unpacked ({error}); remove it, and it is fetched again") from error
+        raise ValueError(f"{archive}: cannot be unpacked ({error}); remove it, and it is downloaded again") from error
     if missing:
-        raise ValueError(f"{archive}: {sorted(missing)[0]} is missing in it; remove it, and it is fetched again")
+        raise ValueError(f"{archive}: {sorted(missing)[0]} is missing in it; remove it, and it is downloaded again")
     archive.unlink()

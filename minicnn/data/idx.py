@@ -113,10 +113,10 @@ def read_idx(path, axes, limit=None):
             size = count * math.prod(shape[1:])
             content, rest = file.read(size), b"" if limit is not None else file.read(1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be read, it is damaged or cut short ({error}); fetch it again") from error
+        raise ValueError(f"{path}: cannot be read, it is damaged or cut short ({error}); download it again") from error
     if len(content) < size or rest:
         raise ValueError(f"{path}: {'more than ' if rest else ''}{len(content)} bytes follow its header, which speaks "
-                         f"of {size}: the file is damaged or cut short; fetch it again")
+                         f"of {size}: the file is damaged or cut short; download it again")
     return np.frombuffer(content, np.uint8).reshape(count, *shape[1:]).copy()
 
 

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, weights as safetensors, fetched and checked, other people's weights as data."""
+"""Files: written whole or not at all, weights as safetensors, downloaded and checked, other people's weights as data."""

@@ -1,4 +1,4 @@
-"""Fetching a file from the net, whole and checked.
+"""Downloading a file from the net, whole and checked.
 
 A file is written as NAME.part, which a later run goes on with where an earlier one was cut off (HTTP Range, RFC 9110,
 section 14), and gets its name only when its size and hash are right.  What comes from a mirror is therefore as good as
@@ -25,7 +25,7 @@ LARGEST = 1 << 31                                # bytes: more is not taken wher
 
 
 class DownloadError(OSError):
-    """A file could not be fetched.  The message says why, and where to put it when it is fetched by other means."""
+    """A file could not be downloaded.  The message says why, and where to put it when it is downloaded by other means."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def cache_folder():
 
 
 def download(remote, folder):
-    """Fetch one file into the folder, which is made if need be; returns its path.  A file that is there is kept.
+    """Download one file into the folder, which is made if need be; returns its path.  A file that is there is kept.
 
-    Raises DownloadError when it cannot be fetched, WriteError when it cannot be written.
+    Raises DownloadError when it cannot be downloaded, WriteError when it cannot be written.
     """
     path = Path(folder) / remote.name
     part = path.with_name(path.name + ".part")
@@ -71,7 +71,7 @@ def download(remote, folder):
         if part.stat().st_size == 0:
             part.unlink()
         size = f" ({remote.size / 1e6:.1f} MB)" if remote.size else ""
-        raise DownloadError(f"cannot download {remote.name}{size}: {'; '.join(failures)}. Try again later, or fetch "
+        raise DownloadError(f"cannot download {remote.name}{size}: {'; '.join(failures)}. Try again later, or download "
                             f"{remote.urls()[0]} elsewhere and put it into {folder}{_under_its_name(remote)}")
     if not path.is_file():                       # another process may have been faster by a moment
         with _writing(path):

@@ -54,7 +54,7 @@ def read(path, dtype=np.float32):
     except Exception as error:                   # a hostile header raises much more than SafetensorError
         reason = textwrap.shorten(str(error) or type(error).__name__, 200)
         raise ValueError(f"{path} cannot be read as safetensors: {reason}; "
-                         "if it should be such a file, fetch or write it again") from error
+                         "if it should be such a file, download or write it again") from error
 
 
 def load_into(model, path):

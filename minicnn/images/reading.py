@@ -93,7 +93,7 @@ def opened(path):
         raise ImageError(f"not enough memory to read {path}; make the picture smaller first") from error
     except Exception as error:
         reason = textwrap.shorten(str(error) or type(error).__name__, 200)
-        raise ImageError(f"{path} is broken or cut short ({reason}); fetch or save it again") from error
+        raise ImageError(f"{path} is broken or cut short ({reason}); download or save it again") from error
 
 
 def _raise_unless_filled_file(path):
@@ -104,7 +104,7 @@ def _raise_unless_filled_file(path):
     if not path.is_file():
         raise ImageError(f"{path} is a device or a pipe; give an ordinary picture file")
     if path.stat().st_size == 0:
-        raise ImageError(f"{path} is an empty file; fetch or save it again")
+        raise ImageError(f"{path} is an empty file; download or save it again")
 
 
 def _open(path):

@@ -10,12 +10,12 @@
 
     networks.py   all of them by name        storing.py   saving and loading
 
-    published.py   weights that others trained, and where they can be had      importing.py   fetching and converting them
+    published.py   weights that others trained, and where they can be had      importing.py   downloading and converting them
 """
 from ..inside.names import layer_path
 from .classifier import Classifier, Standardize, numbered_classes, read_class_names
 from .imagenet import PREPROCESSING, ImageNetClassifier, fully_convolutional
-from .importing import convert, fetch
+from .importing import convert, download
 from .networks import (IMAGENET, NETWORKS, SMALL, alexnet, alexnet_2012, alexnet_small, build, lenet5, network_name,
                        resnet20, small, squeezenet1_1, vgg11, vgg11_bn, vgg11_lrn, vgg11_small, vgg13, vgg13_bn, vgg16,
                        vgg16_bn, vgg16_c, vgg19, vgg19_bn)

@@ -1,4 +1,4 @@
-"""Weights of others become weights of a network here: from a file, or fetched from where they were published."""
+"""Weights of others become weights of a network here: from a file, or downloaded from where they were published."""
 import contextlib
 import json
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 
 from ..files import foreign
 from ..files.atomic import sha256_of
-from ..files.download import DownloadError, download, is_it
+from ..files.download import DownloadError, is_it
+from ..files.download import download as download_file
 from ..files.userfile import is_place
 from ..layers import init
 from .adapt import adapt, renamed
@@ -19,10 +20,10 @@ from .storing import save
 FEATURES = "features."                           # how the names of all arrays of the feature maps begin
 
 
-def fetch(name, features_only=False, dtype=None, class_names=None):
+def download(name, features_only=False, dtype=None, class_names=None):
     """The path of published weights (a name in PUBLISHED): downloaded, checked, converted and kept, unless they are there.
 
-    Then `load(name)` finds them.  A file that was fetched by other means is taken from the folder that the error names.
+    Then `load(name)` finds them.  A file that was downloaded by other means is taken from the folder that the error names.
     features_only, dtype, class_names   as in `convert`; of weights that are there they stay as they were
 
     Raises ValueError for an unknown name and for a file that is not what was published, DownloadError when it
@@ -37,7 +38,7 @@ def fetch(name, features_only=False, dtype=None, class_names=None):
 
 
 def is_here(name, features_only=False):
-    """Whether these weights were fetched: all of them, or at least the features."""
+    """Whether these weights were downloaded: all of them, or at least the features."""
     path = cached(name)
     return path.is_file() and (features_only or not are_features_only(path))
 
@@ -55,7 +56,7 @@ def _lying_there(weights):
         if path.is_file():
             if not is_it(path, remote):
                 raise ValueError(f"{path} is not the file that was published under this name: its size or SHA-256 is "
-                                 "another; remove it, and fetch it again")
+                                 "another; remove it, and download it again")
             return path
     return None
 
@@ -65,7 +66,7 @@ def _downloaded(weights):
     failures = []
     for remote in weights.files:
         try:
-            return download(remote, downloads())
+            return download_file(remote, downloads())
         except DownloadError as error:
             failures.append(error)
     raise failures[0]

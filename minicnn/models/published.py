@@ -40,8 +40,8 @@ def _torchvision(name, size=None, sha256=None):
 def _timm(network, sha256):
     """The same weights as torchvision's, with some names of timm's own.
 
-    Its files promise no hash by their names, so only those are fetched whose SHA-256 is known.  Another one that was fetched
-    by other means, of timm's VGG-19 for one, is read by `minicnn weights import FILE --network vgg19`.
+    Its files promise no hash by their names, so only those are downloaded whose SHA-256 is known.  Another one that
+    you have, of timm's VGG-19 for one, is read by `minicnn weights import FILE --network vgg19`.
     """
     return Remote(f"{network}-timm.safetensors", None, sha256,
                   tuple(f"{address}timm/{network}.tv_in1k/resolve/main/model.safetensors" for address in HUGGING_FACE))
@@ -90,12 +90,12 @@ def is_known(name):
 
 
 def folder():
-    """Where fetched weights are kept."""
+    """Where downloaded weights are kept."""
     return cache_folder() / "weights"
 
 
 def cached(name):
-    """Where the weights of that name are kept when they are fetched, whether they are there or not."""
+    """Where the weights of that name are kept when they are downloaded, whether they are there or not."""
     return folder() / f"{_plain(name)}.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""Saving a network with what it is, and loading it again: those that ship, fetched ones, files of your own."""
+"""Saving a network with what it is, and loading it again: those that ship, downloaded ones, files of your own."""
 import contextlib
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def _without_folder(network):
 def load(name_or_path, network=None):
     """A network with its weights, in evaluation mode.
 
-    name_or_path   one that ships ("robust", "standard"), published weights that were fetched ("vgg19", see
+    name_or_path   one that ships ("robust", "standard"), published weights that were downloaded ("vgg19", see
                    published.py), or a .safetensors file
 
     network   "file.py:function" for a network of one's own: that file is run.  A weights file says which function built
@@ -127,17 +127,17 @@ def _cannot_build(path, reason):
 
 
 def find(name_or_path):
-    """The path of a shipped network's weights, of fetched ones, or of a file.
+    """The path of a shipped network's weights, of downloaded ones, or of a file.
 
-    Raises FileNotFoundError that lists the shipped ones, or says how to fetch published ones.
+    Raises FileNotFoundError that lists the shipped ones, or says how to download published ones.
     """
     for path in (PRETRAINED / f"{name_or_path}.safetensors", cached(name_or_path), Path(name_or_path)):
         if path.is_file():
             return path
     if is_known(name_or_path):
-        raise FileNotFoundError(f"the weights of {name_or_path} are not here yet: minicnn weights fetch {name_or_path}")
+        raise FileNotFoundError(f"the weights of {name_or_path} are not here yet: minicnn weights download {name_or_path}")
     raise FileNotFoundError(f"there is no network {name_or_path}: neither a file nor one that ships with minicnn "
-                            f"({', '.join(shipped_names())}); minicnn weights list shows what can be fetched")
+                            f"({', '.join(shipped_names())}); minicnn weights list shows what can be downloaded")
 
 
 def shipped_names():

@@ -109,7 +109,7 @@ def test_help_describes_and_shows_examples_that_parse(run, command):
 @pytest.mark.parametrize("command", ["invert", "style", "classify", "evaluate", "summary"])
 def test_help_says_where_networks_come_from(run, command):
     told = "".join(run(f"{command} --help")[1].partition("--model NAME|FILE  ")[2].split())      # lines break at hyphens, too
-    for part in ("robust or standard", "fetched, vgg19", "minicnn weights list", "minicnn train", "minicnn style-train"):
+    for part in ("robust or standard", "downloaded, vgg19", "minicnn weights list", "minicnn train", "minicnn style-train"):
         assert part.replace(" ", "") in told
 
 
@@ -875,7 +875,7 @@ def foreign_weights(monkeypatch, tmp_path):
     return save_zip(tmp_path / "net.pth", theirs(mc.models.build("lenet5", list("0123"), rng=0)))
 
 
-@pytest.mark.parametrize("action", ["list", "fetch", "import", "show"])
+@pytest.mark.parametrize("action", ["list", "download", "import", "show"])
 def test_help_of_the_actions_with_weights(run, action):
     code, out, err = run(f"weights {action} --help")
     assert code == 0 and not err and max(map(len, out.splitlines())) <= 120
@@ -927,24 +927,24 @@ def test_weights_of_another_network_are_shown_beside_it(run, foreign_weights):
     assert_one_line(last + "\n", "net.pth does not fit this model of 10 arrays (1 differ)")
 
 
-def test_published_weights_are_fetched(run, foreign_weights, mirror, monkeypatch):
+def test_published_weights_are_downloaded(run, foreign_weights, mirror, monkeypatch):
     content = foreign_weights.read_bytes()
     server = mirror({"net.pth": content})
     files = (Remote("net.pth", None, hashlib.sha256(content).hexdigest(), (server.url,)),)
     monkeypatch.setitem(PUBLISHED, "lenet", Published("lenet5", files, 61_496, None, preprocessing=None))
-    code, out, err = run("weights fetch lenet")
+    code, out, err = run("weights download lenet")
     assert code == 0 and not err and out == f"wrote {cached('lenet')} (0.2 MB): use it with --model lenet\n"
-    code, out, err = run("weights fetch lenet")
-    assert code == 0 and "is here already: remove it to fetch it again" in out and len(server.asked) == 1
+    code, out, err = run("weights download lenet")
+    assert code == 0 and "is here already: remove it to download it again" in out and len(server.asked) == 1
     cached("lenet").unlink()
     server.files.clear()
-    code, out, err = run("weights fetch lenet")
+    code, out, err = run("weights download lenet")
     assert code == 1 and not out
-    assert_one_line(err, "cannot download net.pth", "Not Found", f"fetch {server.url}net.pth elsewhere and put it into")
+    assert_one_line(err, "cannot download net.pth", "Not Found", f"download {server.url}net.pth elsewhere and put it into")
 
 
 @pytest.mark.parametrize("words, said", [
-    ("weights", "ACTION"), ("weights fetch", "NAME"), ("weights import", "FILE"), ("weights show", "FILE"),
+    ("weights", "ACTION"), ("weights download", "NAME"), ("weights import", "FILE"), ("weights show", "FILE"),
     ("weights import net.pth --dtype int8", "int8"), ("weights import net.pth --network vgg20", "'vgg20' is none of"),
     ("weights import net.pth --preprocessing none", "'caffe'")])
 def test_wrong_usage_of_weights(run, words, said):
@@ -960,8 +960,8 @@ def test_wrong_usage_of_weights(run, words, said):
     ("weights import net.pth --network lenet5 -o my.pth", ["cannot write my.pth", ".safetensors"]),
     ("weights import net.pth --network lenet5 -o no/my.safetensors", ["there is no folder no"]),
     ("weights import net.pth --network lenet5 --features", ["features_only"]),
-    ("weights fetch vgg20", ["nothing is known of published weights 'vgg20'", "vgg19-caffe"]),
-    ("classify photo.png --model vgg19", ["weights of vgg19 are not here yet: minicnn weights fetch vgg19"])])
+    ("weights download vgg20", ["nothing is known of published weights 'vgg20'", "vgg19-caffe"]),
+    ("classify photo.png --model vgg19", ["weights of vgg19 are not here yet: minicnn weights download vgg19"])])
 def test_errors_with_weights(run, foreign_weights, words, parts):
     Path("page.pth").write_text("<!DOCTYPE html><title>404</title>")
     code, out, err = run(words)

@@ -377,15 +377,15 @@ def test_the_checkpoint_of_another_command_is_told_by_what_it_is(run, photograph
                                  "run: the command that wrote it goes on from there with --resume\n")
 
 
-def test_a_better_network_is_fetched_only_once(run, capsys, monkeypatch, tmp_path):
+def test_a_better_network_is_downloaded_only_once(run, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("MINICNN_HOME", str(tmp_path / "home"))
     words = shlex.split(f"style photo.png one.png -o out.png {FEW}")
-    assert main(words) == 0 and "`minicnn weights fetch vgg19`, then --model vgg19" in capsys.readouterr().out
+    assert main(words) == 0 and "`minicnn weights download vgg19`, then --model vgg19" in capsys.readouterr().out
     mc.models.cached("vgg19").parent.mkdir(parents=True)
     mc.models.cached("vgg19").write_bytes(b"weights")
     assert main(words) == 0
     told = capsys.readouterr().out
-    assert "draws finer: --model vgg19" in told and "fetch" not in told
+    assert "draws finer: --model vgg19" in told and "download" not in told
 
 
 def test_resuming_what_was_never_begun(run):

@@ -1,4 +1,4 @@
-"""The files of the known data sets: which are fetched, and what becomes of archives."""
+"""The files of the known data sets: which are downloaded, and what becomes of archives."""
 import hashlib
 import io
 import re
@@ -27,7 +27,7 @@ def archive(files):
     return buffer.getvalue()
 
 
-def test_only_the_files_of_the_split_are_fetched(mirror, tmp_path, monkeypatch):
+def test_only_the_files_of_the_split_are_downloaded(mirror, tmp_path, monkeypatch):
     files = {"a": b"train", "b": b"test", "c": b"both"}
     server = mirror(files)
     monkeypatch.setitem(REMOTES, "mnist", tuple(
@@ -56,7 +56,7 @@ def test_an_archive_is_unpacked_and_only_what_is_wanted(mirror, tmp_path, monkey
 def test_a_damaged_archive_that_lies_there_is_named(content, message, tmp_path, monkeypatch):
     monkeypatch.setitem(REMOTES, "cifar10", (remote(dead(), members=("set/one", "set/two")),))
     (tmp_path / "data.bin").write_bytes(content)
-    with pytest.raises(ValueError, match=f"data.bin: .*{message}.*remove it, and it is fetched again"):
+    with pytest.raises(ValueError, match=f"data.bin: .*{message}.*remove it, and it is downloaded again"):
         download("cifar10", tmp_path)
 
 

@@ -140,7 +140,7 @@ def test_a_folder_that_is_called_like_a_data_set(tmp_path):
     assert load("./shapes").class_names == ["cat", "dog"]
 
 
-def test_what_is_not_there_is_not_fetched_if_so_wished(tmp_path):
+def test_what_is_not_there_is_not_downloaded_if_so_wished(tmp_path):
     with pytest.raises(FileNotFoundError, match="MNIST was not found.*home/data/mnist.*not to be downloaded"):
         load("mnist", download=False)
     with pytest.raises(FileNotFoundError, match="there is no folder .*typo to look for mnist in"):
@@ -156,7 +156,7 @@ def test_a_damaged_file_is_an_error_and_no_reason_to_look_on(tmp_path):
 
 # ---- downloads ----------------------------------------------------------------------------------------------------
 
-def test_a_name_is_fetched_into_the_cache_once(tmp_path, mirror, monkeypatch):
+def test_a_name_is_downloaded_into_the_cache_once(tmp_path, mirror, monkeypatch):
     files = write_python(tmp_path / "source", COLOUR, LABELS)
     content = archive({f"cifar-10-batches-py/{path.name}": path.read_bytes() for path in files.iterdir()})
     server = mirror({"data.bin": content})
@@ -174,7 +174,7 @@ def test_without_a_connection_the_error_says_where_to_put_the_files(tmp_path, mi
     gone = mirror({})
     monkeypatch.setitem(REMOTES, "mnist", (remote(gone.url, split="train"),))
     monkeypatch.setattr(catalogue, "download_files", data.download.download)
-    with pytest.raises(DownloadError, match=f"fetch {gone.url}data.bin elsewhere and put it into .*home/data/mnist"):
+    with pytest.raises(DownloadError, match=f"download {gone.url}data.bin elsewhere and put it into .*home/data/mnist"):
         load("mnist")
     write_digits(tmp_path / "home" / "data" / "mnist")
     assert len(load("mnist")) == 12

@@ -37,7 +37,7 @@ def endless(handler):
 
 # ---- what works ---------------------------------------------------------------------------------------------------
 
-def test_a_file_arrives_whole_and_is_not_fetched_twice(mirror, tmp_path):
+def test_a_file_arrives_whole_and_is_not_downloaded_twice(mirror, tmp_path):
     server, folder = mirror({"data.bin": CONTENT}), tmp_path / "made" / "for it"
     path = download(remote(server.url), folder)
     assert path == folder / "data.bin" and path.read_bytes() == CONTENT and names(folder) == ["data.bin"]
@@ -132,7 +132,7 @@ def test_the_first_digits_of_a_hash_decide_where_no_more_are_known(mirror, tmp_p
 def test_an_address_may_have_another_name(mirror, tmp_path):
     server = mirror({"of/another.name": CONTENT})
     assert download(remote(server.url + "of/another.name"), tmp_path).name == "data.bin"
-    with pytest.raises(DownloadError, match=r"fetch \S+another.name elsewhere and put it into \S+ as data.bin$"):
+    with pytest.raises(DownloadError, match=r"download \S+another.name elsewhere and put it into \S+ as data.bin$"):
         download(remote(dead() + "of/another.name"), tmp_path / "cache")
 
 
@@ -176,7 +176,7 @@ def test_offline_it_says_why_and_what_to_put_where(tmp_path):
     with pytest.raises(DownloadError) as caught:
         download(remote(first, second), tmp_path / "cache")
     message = str(caught.value)
-    for part in ("cannot download data.bin (0.3 MB)", first[7:-1], second[7:-1], "refused", f"fetch {first}data.bin",
+    for part in ("cannot download data.bin (0.3 MB)", first[7:-1], second[7:-1], "refused", f"download {first}data.bin",
                  f"put it into {tmp_path / 'cache'}"):
         assert part in message
     assert "\n" not in message and names(tmp_path / "cache") == []

@@ -372,7 +372,7 @@ HEADERS = {                                      # of the central header of the 
     "another compression": ({10: b"\x0c\0"}, "encrypted, or compressed in a way"),
     "a wrong checksum": ({16: b"abcd"}, "its checksum is wrong"), "two sizes": ({24: FOUR}, "has two sizes"),
     "gigabytes": ({20: GIGABYTES, 24: GIGABYTES}, "is made to exhaust the memory"),
-    "somewhat more": ({20: b"\0\0\1\0", 24: b"\0\0\1\0"}, "more bytes than the whole file"),
+    "somewhat more": ({20: b"\0\0\1\0", 24: b"\0\0\1\0"}, "larger than the whole file"),
     "another place": ({42: b"\7\0\0\0"}, "not where it should be"),
     "a place beyond": ({42: b"\0\0\1\0"}, "damaged|not where"),
 }
@@ -512,7 +512,7 @@ def test_npz_that_lie(case, tmp_path, monkeypatch):
 # ---- what is refused: everything else ------------------------------------------------------------------------------
 
 OTHERS = {
-    "empty": (b"", "it is empty; fetch it again"), "blank": (b"\n\n\n", "it is blank"),
+    "empty": (b"", "it is empty; download it again"), "blank": (b"\n\n\n", "it is blank"),
     "text": (b"these are no weights\n" * 99, "it is a text that begins with 'these are no weights'"),
     "an answer": (b"Entry not found", "it is a text that begins with 'Entry not found'"),
     "a web page": (b"<!DOCTYPE html><html><body>404</body></html>", "it is a web page"),

@@ -1,4 +1,4 @@
-"""Weights of others as networks here: fetched from a mirror on this machine, found by name, converted from a file."""
+"""Weights of others as networks here: downloaded from a mirror on this machine, found by name, converted from a file."""
 import functools
 import hashlib
 import json
@@ -59,13 +59,13 @@ def assert_holds(model, state, names=""):
         np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
-# ---- fetching ------------------------------------------------------------------------------------------------------
+# ---- downloading --------------------------------------------------------------------------------------------------
 
-def test_published_weights_are_fetched_converted_and_found_by_name(mirror, state, tmp_path, home, monkeypatch):
+def test_published_weights_are_downloaded_converted_and_found_by_name(mirror, state, tmp_path, home, monkeypatch):
     content = content_of(save_legacy(tmp_path / "tiny.pth", state))
     server = mirror({"tiny.pth": content})
     published(monkeypatch, remote(content, server.url, digits=8), preprocessing="caffe")
-    path = mc.models.fetch("tiny")
+    path = mc.models.download("tiny")
     assert path == home / "weights" / "tiny.safetensors"
     assert [p.name for p in (home / "weights" / "downloads").iterdir()] == []
     model = mc.models.load("tiny")
@@ -74,7 +74,7 @@ def test_published_weights_are_fetched_converted_and_found_by_name(mirror, state
     metadata = weights.read(path)[1]
     assert json.loads(metadata["source"]) == {"file": "tiny.pth", "sha256": hashlib.sha256(content).hexdigest(),
                                               "licence": "a licence"}
-    assert mc.models.fetch("TINY") == path and len(server.asked) == 1
+    assert mc.models.download("TINY") == path and len(server.asked) == 1
 
 
 def test_the_preprocessing_is_told_to_those_who_read_the_file_otherwise(mirror, state, tmp_path, monkeypatch):
@@ -82,7 +82,7 @@ def test_the_preprocessing_is_told_to_those_who_read_the_file_otherwise(mirror, 
     for name, mean, std, channels in [("caffe", [103.939, 116.779, 123.68], 1, "bgr"),
                                       ("torchvision", [255 * .485, 255 * .456, 255 * .406], 255 * .229, "rgb")]:
         published(monkeypatch, remote(content, mirror({"tiny.pth": content}).url), preprocessing=name)
-        metadata = weights.read(mc.models.fetch("tiny"))[1]
+        metadata = weights.read(mc.models.download("tiny"))[1]
         assert json.loads(metadata["architecture"])["options"] == {"preprocessing": name}
         found = json.loads(metadata["preprocessing"])
         np.testing.assert_allclose(255 * np.array(found["mean"]), mean, rtol=1e-6)
@@ -94,15 +94,15 @@ def test_the_features_alone_and_then_all(mirror, state, tmp_path, monkeypatch):
     content = content_of(save_zip(tmp_path / "tiny.pth", state))
     server = mirror({"tiny.pth": content})
     published(monkeypatch, remote(content, server.url))
-    path = mc.models.fetch("tiny", features_only=True, dtype="float16")
+    path = mc.models.download("tiny", features_only=True, dtype="float16")
     model, size = mc.models.load("tiny"), path.stat().st_size
     assert are_features_only(path) and model.classifier is None and model.class_names == []
     rounded = {name: array.astype(np.float16).astype(np.float32) for name, array in state.items()}
     assert_holds(model, rounded, "features.")
-    assert mc.models.fetch("tiny", features_only=True) == path and len(server.asked) == 1
-    mc.models.fetch("tiny")
+    assert mc.models.download("tiny", features_only=True) == path and len(server.asked) == 1
+    mc.models.download("tiny")
     assert path.stat().st_size > size and not are_features_only(path) and len(server.asked) == 2
-    mc.models.fetch("tiny", features_only=True)
+    mc.models.download("tiny", features_only=True)
     assert not are_features_only(path) and len(server.asked) == 2
     assert_holds(mc.models.load("tiny"), state)
 
@@ -113,7 +113,7 @@ def test_a_download_that_was_cut_goes_on(mirror, state, tmp_path, home, monkeypa
     published(monkeypatch, remote(content, server.url))
     (home / "weights" / "downloads").mkdir(parents=True)
     (home / "weights" / "downloads" / "tiny.pth.part").write_bytes(content[:5000])
-    mc.models.fetch("tiny")
+    mc.models.download("tiny")
     assert server.asked == [("tiny.pth", "bytes=5000-")]
 
 
@@ -125,7 +125,7 @@ def test_the_same_weights_in_another_file_do(mirror, state, tmp_path, monkeypatc
     server = mirror({"elsewhere/model.safetensors": second})
     published(monkeypatch, remote(first, dead()),
               remote(second, f"{server.url}elsewhere/model.safetensors", name="tiny-timm.safetensors"))
-    mc.models.fetch("tiny")
+    mc.models.download("tiny")
     assert_holds(mc.models.load("tiny"), state)
 
 
@@ -133,13 +133,13 @@ def test_offline_the_error_says_what_to_put_where_and_then_it_is_found(state, tm
     content, address = content_of(save_zip(tmp_path / "tiny.pth", state)), dead()
     published(monkeypatch, remote(content, address), remote(b"x", dead(), name="other.pth"))
     folder = home / "weights" / "downloads"
-    with pytest.raises(DownloadError, match=f"fetch {address}tiny.pth elsewhere and put it into {folder}"):
-        mc.models.fetch("tiny")
+    with pytest.raises(DownloadError, match=f"download {address}tiny.pth elsewhere and put it into {folder}"):
+        mc.models.download("tiny")
     (folder / "tiny.pth").write_bytes(content[:-1])
     with pytest.raises(ValueError, match="tiny.pth is not the file that was published under this name.*remove it"):
-        mc.models.fetch("tiny")
+        mc.models.download("tiny")
     (folder / "tiny.pth").write_bytes(content)
-    mc.models.fetch("tiny")
+    mc.models.download("tiny")
     assert_holds(mc.models.load("tiny"), state)
 
 
@@ -147,7 +147,7 @@ def test_another_file_than_the_published_one_is_refused(mirror, state, tmp_path,
     content = content_of(save_zip(tmp_path / "tiny.pth", state))
     published(monkeypatch, remote(content, mirror({"tiny.pth": content[::-1]}).url, digits=8))
     with pytest.raises(DownloadError, match="it sent another file .the SHA-256 is wrong"):
-        mc.models.fetch("tiny")
+        mc.models.download("tiny")
     assert not cached("tiny").exists()
 
 
@@ -155,14 +155,14 @@ def test_class_names_come_along(mirror, state, tmp_path, monkeypatch):
     content = content_of(save_zip(tmp_path / "tiny.pth", state))
     published(monkeypatch, remote(content, mirror({"tiny.pth": content}).url))
     asked = []
-    mc.models.fetch("tiny", class_names=lambda count: asked.append(count) or list("abcdefg"))
+    mc.models.download("tiny", class_names=lambda count: asked.append(count) or list("abcdefg"))
     assert asked == [CLASSES] and mc.models.load("tiny").class_names == list("abcdefg")
 
 
 def test_names_that_are_not_known_and_names_that_are_not_here():
     with pytest.raises(ValueError, match="nothing is known of published weights 'vgg20'; there are alexnet, "):
-        mc.models.fetch("vgg20")
-    with pytest.raises(FileNotFoundError, match="weights of vgg19 are not here yet: minicnn weights fetch vgg19"):
+        mc.models.download("vgg20")
+    with pytest.raises(FileNotFoundError, match="weights of vgg19 are not here yet: minicnn weights download vgg19"):
         mc.models.load("vgg19")
     with pytest.raises(FileNotFoundError, match="there is no network vgg20: .*minicnn weights list"):
         mc.models.load("vgg20")

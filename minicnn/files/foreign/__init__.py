@@ -19,7 +19,7 @@ from .archive import members
 from .contents import UnreadableWeights, explained
 
 # What files that are no weights begin with, and what to tell whoever took them for weights.
-OTHERS = {b"version https://git-lfs": "it is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
+OTHERS = {b"version https://git-lfs": "it is a pointer of Git LFS, not the file itself; download it with `git lfs pull`",
           b"\x89HDF": "it is an HDF5 file, as Keras writes, which is not read here; convert it to safetensors or .npz",
           b"\x1f\x8b": "it is compressed with gzip; unpack it first",
           b"GGUF": "it is a GGUF file, which is not read here",
@@ -54,7 +54,7 @@ def opened(path):
 def _reader(path, start):
     """The function that reads a file with this start.  Raises UnreadableWeights for one that holds no weights."""
     if not start:
-        raise UnreadableWeights("it is empty; fetch it again")
+        raise UnreadableWeights("it is empty; download it again")
     if start.startswith(b"PK\x03\x04"):
         return npz.contents if all(name.endswith(".npy") for name in members(path)) else torch_zip.contents
     if start.startswith(torch_legacy.BEGINNING):
@@ -68,7 +68,7 @@ def _what_it_is(start):
     """What a file with this start is instead of weights, and the mend."""
     text = start.removeprefix(b"\xef\xbb\xbf").strip().decode("utf-8", "replace")
     if text.lower().startswith(("<!doctype", "<html", "<?xml", "<head", "<script")):
-        return "it is a web page (HTML) saved under this name, most likely an error message; look at it, and fetch it again"
+        return "it is a web page (HTML) saved under this name, most likely an error; look at it, and download it again"
     for beginning, reason in OTHERS.items():
         if start.startswith(beginning):
             return reason

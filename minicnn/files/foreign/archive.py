@@ -29,7 +29,7 @@ class Member:
         if not self.is_compressed and info.compress_size != info.file_size:
             raise UnreadableWeights(f"{quoted(self.name)} in it has two sizes")
         if info.compress_size > os.path.getsize(path):
-            raise UnreadableWeights(f"{quoted(self.name)} in it should have more bytes than the whole file; fetch it again")
+            raise UnreadableWeights(f"{quoted(self.name)} in it should be larger than the whole file; download it again")
 
     def start(self, count):
         """The first `count` bytes, or all if there are fewer; no checksum tells whether they are right."""
@@ -74,7 +74,7 @@ def members(path):
         with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, OSError) as error:      # a list that leads astray raises any of them
-        raise UnreadableWeights(f"it is a zip archive that is cut short or damaged ({error}); fetch it again") from error
+        raise UnreadableWeights(f"it is a zip archive that is cut short or damaged ({error}); download it again") from error
     for info in infos:
         name = info.filename
         if name.startswith("/") or name[1:2] == ":" or "\\" in name or ".." in name.split("/"):

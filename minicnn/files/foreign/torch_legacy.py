@@ -43,7 +43,7 @@ def _places(path, position, keys, storages):
             position = places[key] + storages[key].nbytes
             if position > end:
                 raise UnreadableWeights(f"it is cut short: its storage {quoted(key)} should end at byte {position:,}, the "
-                                        f"file ends at {end:,}; fetch it again")
+                                        f"file ends at {end:,}; download it again")
             if count != storages[key].count:
                 raise UnreadableWeights(f"its storage {quoted(key)} should have {storages[key].count} numbers, not {count}")
     return places
