@@ -1,5 +1,6 @@
 """What the tests share."""
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from minicnn.core import threads as core_threads
 
 _LINES = (Path(__file__).parent / "smoke.txt").read_text(encoding="utf-8").splitlines()
 SMOKE = [line for line in _LINES if line and not line.startswith("#")]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:                # as of what a shell starts in the background, with &
+    signal.signal(signal.SIGINT, signal.default_int_handler)         # or programs that the tests start would not hear Ctrl-C
 
 
 def pytest_collection_modifyitems(items):
